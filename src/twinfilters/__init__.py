@@ -18,18 +18,14 @@ Modules are imported when they are first used, so ``import twinfilters`` costs n
 """
 
 from importlib import import_module
-from pkgutil import iter_modules
 
 __version__ = "0.1.0"
 
-_MODULES = frozenset(module.name for module in iter_modules(__path__))
-
 
 def __getattr__(name: str):
-    if name in _MODULES:
+    try:
         return import_module(f"{__name__}.{name}")
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return sorted(_MODULES | set(globals()))
+    except ModuleNotFoundError as error:
+        if error.name != f"{__name__}.{name}":
+            raise
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}") from None
