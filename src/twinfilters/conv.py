@@ -1,0 +1,304 @@
+r"""The convolutional layer: one output and three gradients, in NumPy.
+
+Conventions are those of PyTorch: cross-correlation (the filter is not flipped), images $(N, C, H, W)$, filters
+$(F, C/\mathrm{groups}, K, L)$. With the patch $x_{np}\in\mathbb R^D$ that the filter sees at position $p$ of image
+$n$ (chapter 2),
+
+$$z_{nfp}=\sum_d w_{fd}\,x_{ndp}+b_f,$$
+
+and for a loss with $\delta_{nfp}=\partial L/\partial z_{nfp}$ (Nielsen's BP1 to BP4, written for a convolution)
+
+$$\frac{\partial L}{\partial w_{fd}}=\sum_{n,p}\delta_{nfp}\,x_{ndp},\qquad
+\frac{\partial L}{\partial b_f}=\sum_{n,p}\delta_{nfp},\qquad
+\frac{\partial L}{\partial x_{ndp}}=\sum_f w_{fd}\,\delta_{nfp},$$
+
+where the last one is added up over all patches that contain a pixel.
+"""
+
+from dataclasses import dataclass
+from operator import index
+
+import numpy as np
+from jaxtyping import Inexact
+from numpy.typing import ArrayLike
+
+from twinfilters.arithmetic import accumulate, check_arithmetic, combine
+
+Pair = int | tuple[int, int]
+Padding = Pair | tuple[tuple[int, int], tuple[int, int]]
+
+
+def conv2d(
+    images: ArrayLike,
+    filters: ArrayLike,
+    bias: ArrayLike | None = None,
+    *,
+    stride: Pair = 1,
+    padding: Padding = 0,
+    dilation: Pair = 1,
+    groups: int = 1,
+    arithmetic: str = "blas",
+) -> Inexact[np.ndarray, "N F H2 W2"]:
+    r"""Convolve images with filters: $z_{nfp}=\sum_d w_{fd}\,x_{ndp}+b_f$ (chapter 2).
+
+    Parameters
+    ----------
+    images : (N, C, H, W), real or complex floating point. Types are promoted as NumPy promotes them.
+    filters : (F, C / groups, K, L). Filter f belongs to group f // (F / groups).
+    bias : (F,), one number a filter; none by default.
+    stride, dilation : steps between patches, and between the pixels of a patch; one number, or (vertical, horizontal).
+    padding : zeros around the image; one number, (vertical, horizontal), or ((top, bottom), (left, right)).
+    groups : channels and filters are split into this many groups that do not see each other.
+    arithmetic : ``"blas"``, fast; ``"position_blind"``, where identical filters give bit-identical outputs.
+
+    Returns
+    -------
+    (N, F, H', W') with $H' = \lfloor (H + \text{top} + \text{bottom} - \text{dilation}\,(K - 1) - 1) /
+    \text{stride} \rfloor + 1$, and W' likewise.
+
+    Raises
+    ------
+    ValueError : a wrong shape, type, stride, padding, dilation or number of groups; a filter larger than the padded
+        image; an unknown arithmetic.
+
+    Examples
+    --------
+    >>> image = np.arange(9.0).reshape(1, 1, 3, 3)
+    >>> conv2d(image, np.ones((1, 1, 2, 2)))[0, 0]
+    array([[ 8., 12.],
+           [20., 24.]])
+    """
+    layer = _Layer.of(images, filters, stride, padding, dilation, groups, arithmetic)
+    # (G,F,D) . (N,G,D,P) -> (N,G,F,P)
+    out = combine(layer.filters, layer.patches(), arithmetic).reshape(layer.out_shape)
+    if bias is not None:
+        out = out + _checked_bias(bias, layer.out_shape[1])[:, None, None]
+    return out
+
+
+def conv2d_backward(
+    grad_out: ArrayLike,
+    images: ArrayLike,
+    filters: ArrayLike,
+    *,
+    stride: Pair = 1,
+    padding: Padding = 0,
+    dilation: Pair = 1,
+    groups: int = 1,
+    arithmetic: str = "blas",
+) -> tuple[Inexact[np.ndarray, "N C H W"], Inexact[np.ndarray, "F C2 K L"], Inexact[np.ndarray, " F"]]:
+    r"""Gradients of a loss with respect to the images, the filters and the bias of :func:`conv2d` (chapter 2).
+
+    Parameters
+    ----------
+    grad_out : (N, F, H', W'), the gradient $\delta$ of the loss with respect to the output of :func:`conv2d`.
+    images, filters, stride, padding, dilation, groups, arithmetic : as given to :func:`conv2d`.
+
+    Returns
+    -------
+    grad_images, (N, C, H, W); grad_filters, (F, C / groups, K, L); grad_bias, (F,). In ``"position_blind"``
+    arithmetic identical filters that receive identical ``grad_out`` get bit-identical gradients.
+
+    Raises
+    ------
+    ValueError : as :func:`conv2d`, and if grad_out does not have the shape of its output.
+
+    Examples
+    --------
+    >>> image = np.arange(9.0).reshape(1, 1, 3, 3)
+    >>> grads = conv2d_backward(np.ones((1, 1, 2, 2)), image, np.ones((1, 1, 2, 2)))
+    >>> [grad.squeeze().tolist() for grad in grads]
+    [[[1.0, 2.0, 1.0], [2.0, 4.0, 2.0], [1.0, 2.0, 1.0]], [[8.0, 12.0], [20.0, 24.0]], 4.0]
+    """
+    layer = _Layer.of(images, filters, stride, padding, dilation, groups, arithmetic)
+    grad_out = _checked_array(grad_out, "grad_out")
+    if grad_out.shape != layer.out_shape:
+        raise ValueError(
+            f"grad_out must have the shape of the output, {layer.out_shape}, got {grad_out.shape}"
+        )
+    grad_rows = grad_out.reshape(len(grad_out), groups, layer.out_shape[1] // groups, -1)
+    # (N,G,F,P) . (N,G,D,P) -> (G,F,D)
+    grad_filters = accumulate(grad_rows, layer.patches(), arithmetic)
+    ones = np.ones((len(grad_out), groups, 1, grad_rows.shape[-1]), grad_out.dtype)
+    # (N,G,F,P) . (N,G,1,P) -> (G,F,1)
+    grad_bias = accumulate(grad_rows, ones, arithmetic)
+    # (G,D,F) . (N,G,F,P) -> (N,G,D,P)
+    grad_patches = combine(layer.filters.swapaxes(-1, -2), grad_rows, arithmetic)
+    return layer.fold(grad_patches), grad_filters.reshape(layer.filters_shape), grad_bias.reshape(-1)
+
+
+def extract_patches(
+    images: ArrayLike,
+    kernel: Pair,
+    *,
+    stride: Pair = 1,
+    padding: Padding = 0,
+    dilation: Pair = 1,
+) -> Inexact[np.ndarray, "N D P"]:
+    """Receptive fields of a filter, one column for each position.
+
+    Parameters
+    ----------
+    images : (N, C, H, W)
+    kernel : height and width of the filter; one number for a square one.
+    stride, padding, dilation : as in :func:`conv2d`.
+
+    Returns
+    -------
+    (N, D, P) with D = C K L, ordered as a flattened filter is, and P = H' W', row by row.
+
+    Raises
+    ------
+    ValueError : as :func:`conv2d`.
+    """
+    images = _checked_array(images, "images", "(N, C, H, W)", ndim=4)
+    shape = (1, images.shape[1], *_pair(kernel, "kernel", least=1))
+    layer = _Layer.of(images, np.zeros(shape, images.dtype), stride, padding, dilation, 1, "blas")
+    return layer.patches()[:, 0]
+
+
+@dataclass(frozen=True, eq=False)
+class _Layer:
+    """One call's checked arguments. Filters are held as (G, F / G, D)."""
+
+    images: Inexact[np.ndarray, "N C H W"]
+    filters: Inexact[np.ndarray, "G F D"]
+    filters_shape: tuple[int, int, int, int]
+    stride: tuple[int, int]
+    padding: tuple[tuple[int, int], tuple[int, int]]
+    dilation: tuple[int, int]
+    groups: int
+
+    @classmethod
+    def of(cls, images, filters, stride, padding, dilation, groups, arithmetic) -> "_Layer":
+        images = _checked_array(images, "images", "(N, C, H, W)", ndim=4)
+        filters = _checked_array(filters, "filters", "(F, C / groups, K, L)", ndim=4)
+        groups = _at_least(1, groups, "groups")
+        check_arithmetic(arithmetic)
+        _check_channels(images.shape, filters.shape, groups)
+        layer = cls(
+            images,
+            filters.reshape(groups, len(filters) // groups, -1),
+            filters.shape,
+            _pair(stride, "stride", least=1),
+            _padding(padding),
+            _pair(dilation, "dilation", least=1),
+            groups,
+        )
+        layer._check_extent()
+        return layer
+
+    @property
+    def padded_size(self) -> tuple[int, int]:
+        (top, bottom), (left, right) = self.padding
+        return self.images.shape[2] + top + bottom, self.images.shape[3] + left + right
+
+    @property
+    def extent(self) -> tuple[int, int]:
+        """Height and width that a dilated filter spans."""
+        return tuple(d * (k - 1) + 1 for d, k in zip(self.dilation, self.filters_shape[2:], strict=True))
+
+    @property
+    def out_shape(self) -> tuple[int, int, int, int]:
+        height, width = (
+            (size - extent) // step + 1
+            for size, extent, step in zip(self.padded_size, self.extent, self.stride, strict=True)
+        )
+        return len(self.images), self.filters_shape[0], height, width
+
+    def windows(self):
+        """For each weight of a filter, the slice of the padded image that it is multiplied with."""
+        height, width = self.out_shape[2:]
+        (step_y, step_x), (dil_y, dil_x) = self.stride, self.dilation
+        for k, row in enumerate(range(0, self.extent[0], dil_y)):
+            for m, column in enumerate(range(0, self.extent[1], dil_x)):
+                rows = slice(row, row + step_y * (height - 1) + 1, step_y)
+                columns = slice(column, column + step_x * (width - 1) + 1, step_x)
+                yield (..., k, m, slice(None), slice(None)), (..., rows, columns)
+
+    def patches(self) -> Inexact[np.ndarray, "N G D P"]:
+        padded = np.pad(self.images, ((0, 0), (0, 0), *self.padding))
+        n, channels = self.images.shape[:2]
+        patches = np.empty((n, channels, *self.filters_shape[2:], *self.out_shape[2:]), self.images.dtype)
+        for weight, window in self.windows():
+            patches[weight] = padded[window]
+        return patches.reshape(n, self.groups, self.filters.shape[-1], -1)
+
+    def fold(self, patches: Inexact[np.ndarray, "N G D P"]) -> Inexact[np.ndarray, "N C H W"]:
+        """Add each patch back to where it came from: the transpose of :meth:`patches`."""
+        n, channels, height, width = self.images.shape
+        patches = patches.reshape(n, channels, *self.filters_shape[2:], *self.out_shape[2:])
+        padded = np.zeros((n, channels, *self.padded_size), patches.dtype)
+        for weight, window in self.windows():
+            padded[window] += patches[weight]
+        (top, _), (left, _) = self.padding
+        return padded[:, :, top : top + height, left : left + width]
+
+    def _check_extent(self) -> None:
+        if any(extent > size for extent, size in zip(self.extent, self.padded_size, strict=True)):
+            raise ValueError(
+                "filters must fit into the padded image, got filters spanning "
+                f"{self.extent} for an image padded to {self.padded_size}"
+            )
+
+
+def _checked_array(value: ArrayLike, name: str, wanted: str = "", ndim: int | None = None) -> np.ndarray:
+    array = np.asarray(value)
+    if not np.issubdtype(array.dtype, np.inexact):
+        raise ValueError(f"{name} must have a floating dtype such as float64, got {array.dtype}")
+    if ndim is not None and array.ndim != ndim:
+        raise ValueError(f"{name} must have shape {wanted}, got {array.shape}")
+    return array
+
+
+def _check_channels(images: tuple[int, ...], filters: tuple[int, ...], groups: int) -> None:
+    channels, count = images[1], filters[0]
+    if 0 in filters:
+        raise ValueError(f"filters must have no empty axis, got {filters}")
+    if channels % groups or count % groups:
+        raise ValueError(
+            f"groups must divide the {channels} channels and the {count} filters, got groups = {groups}"
+        )
+    if filters[1] * groups != channels:
+        raise ValueError(
+            f"filters must have shape (F, C / groups, K, L) with C / groups = {channels // groups}, got {filters}"
+        )
+
+
+def _checked_bias(bias: ArrayLike, count: int) -> np.ndarray:
+    bias = _checked_array(bias, "bias")
+    if bias.shape != (count,):
+        raise ValueError(f"bias must have shape (F,) with F = {count}, got {bias.shape}")
+    return bias
+
+
+def _at_least(least: int, value, name: str, wanted: str | None = None) -> int:
+    try:
+        number = index(value)
+    except TypeError:
+        number = None
+    if number is None or isinstance(value, bool | np.bool_) or number < least:
+        raise ValueError(f"{name} must be {wanted or f'an integer of at least {least}'}, got {value!r}")
+    return number
+
+
+def _pair(value, name: str, least: int) -> tuple[int, int]:
+    wanted = f"an integer of at least {least} or a pair of them"
+    if isinstance(value, tuple | list | np.ndarray):
+        if len(value) != 2:
+            raise ValueError(f"{name} must be {wanted}, got {value!r}")
+        return tuple(_at_least(least, entry, name, wanted) for entry in value)
+    return (_at_least(least, value, name, wanted),) * 2
+
+
+def _padding(value) -> tuple[tuple[int, int], tuple[int, int]]:
+    if isinstance(value, tuple | list | np.ndarray) and any(
+        isinstance(side, tuple | list | np.ndarray) for side in value
+    ):
+        if len(value) != 2:
+            raise ValueError(
+                f"padding must be an integer, a pair, or ((top, bottom), (left, right)), got {value!r}"
+            )
+        return tuple(_pair(side, "padding", least=0) for side in value)
+    vertical, horizontal = _pair(value, "padding", least=0)
+    return (vertical, vertical), (horizontal, horizontal)

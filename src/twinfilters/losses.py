@@ -1,0 +1,113 @@
+r"""Losses, one number an image, with their derivatives by the outputs.
+
+Each one is a function ``f(outputs, targets, order)`` that returns $[\ell, \ell', \ell'']$, differentiated by the
+outputs up to the order asked for, with shapes (N,), (N, O) and (N, O, O). The first derivative is the *residual
+signal* $r$ of chapters 3 and 9: it is all that a filter ever hears of the others.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+from jaxtyping import Inexact, Shaped
+
+Derivatives = list[Inexact[np.ndarray, "N *outputs"]]
+
+
+def squared(
+    outputs: Inexact[np.ndarray, "N O"], targets: Inexact[np.ndarray, "N O"], order: int = 0
+) -> Derivatives:
+    r"""Half the squared distance, $\ell=\frac12\sum_o(f_o-y_o)^2$; residual $f-y$, second derivative 1."""
+    residual = outputs - targets
+    loss = 0.5 * (residual * residual).sum(axis=1)
+    if order < 2:
+        return [loss, residual][: order + 1]
+    curvature = np.broadcast_to(
+        np.eye(outputs.shape[1], dtype=outputs.dtype), (*outputs.shape, outputs.shape[1])
+    )
+    return [loss, residual, curvature]
+
+
+def cross_entropy(
+    outputs: Inexact[np.ndarray, "N O"], targets: Inexact[np.ndarray, "N O"], order: int = 0
+) -> Derivatives:
+    r"""Cross-entropy with softmax, in nats: $\ell=-\sum_oy_o\ln p_o$, $p=\mathrm{softmax}(f)$, for $\sum_oy_o=1$.
+
+    Residual $p-y$, second derivative $\mathrm{diag}(p)-pp^\top$.
+    """
+    shifted = outputs - outputs.real.max(axis=1, keepdims=True)
+    log_probabilities = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+    probabilities = np.exp(log_probabilities)
+    loss = -(targets * log_probabilities).sum(axis=1)
+    if order < 2:
+        return [loss, probabilities - targets][: order + 1]
+    # (N,O) . (N,O) -> (N,O,O)
+    outer = probabilities[:, :, None] * probabilities[:, None, :]
+    curvature = probabilities[:, :, None] * np.eye(outputs.shape[1], dtype=outputs.dtype) - outer
+    return [loss, probabilities - targets, curvature]
+
+
+LOSSES: dict[str, Callable[..., Derivatives]] = {
+    function.__name__: function for function in (squared, cross_entropy)
+}
+
+
+def loss_function(name: str) -> Callable[..., Derivatives]:
+    """Look up a loss.
+
+    Raises
+    ------
+    ValueError : no loss of that name.
+    """
+    if name not in LOSSES:
+        raise ValueError(f"loss must be one of {tuple(LOSSES)}, got {name!r}")
+    return LOSSES[name]
+
+
+def checked_targets(
+    targets: Shaped[np.ndarray, "..."], images: int, outputs: int, loss: str
+) -> Inexact[np.ndarray, "N O"]:
+    """Check targets against what a loss needs, and bring them into the shape (N, O).
+
+    Parameters
+    ----------
+    targets : (N, O), what the outputs should be; for cross-entropy probabilities that sum to 1 to within 1e-6. Or (N,):
+        integer class labels, which become one-hot rows; with one output and squared loss, floating numbers.
+    images, outputs : N and O.
+    loss : one of :data:`LOSSES`.
+
+    Returns
+    -------
+    (N, O), floating.
+
+    Raises
+    ------
+    ValueError : a wrong shape or type, non-finite numbers, labels outside 0 .. O-1, rows that are no probabilities.
+    """
+    targets = np.asarray(targets)
+    if np.issubdtype(targets.dtype, np.integer) and targets.shape == (images,) and outputs > 1:
+        return _one_hot(targets, outputs)
+    if np.issubdtype(targets.dtype, np.floating) and targets.shape == (images,) and outputs == 1:
+        targets = targets[:, None]
+    if not np.issubdtype(targets.dtype, np.inexact) or targets.shape != (images, outputs):
+        raise ValueError(
+            f"targets must be floating with shape (N, O) = {(images, outputs)}, or integer labels with shape "
+            f"({images},) for two outputs or more, got {targets.dtype} with shape {targets.shape}"
+        )
+    if not np.isfinite(targets).all():
+        raise ValueError("targets must be finite, got NaN or infinity")
+    if loss == "cross_entropy" and (
+        targets.min() < 0 or not np.allclose(targets.sum(axis=1), 1, rtol=0, atol=1e-6)
+    ):
+        raise ValueError(
+            "targets of the cross-entropy must be probabilities, not negative and with rows that sum to 1, "
+            f"got rows that sum to between {targets.sum(axis=1).min():g} and {targets.sum(axis=1).max():g}"
+        )
+    return targets
+
+
+def _one_hot(labels: Shaped[np.ndarray, " N"], classes: int) -> Inexact[np.ndarray, "N O"]:
+    if labels.min() < 0 or labels.max() >= classes:
+        raise ValueError(
+            f"labels must lie between 0 and {classes - 1}, got between {labels.min()} and {labels.max()}"
+        )
+    return np.eye(classes)[labels]
