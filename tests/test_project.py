@@ -1,0 +1,182 @@
+"""What the files of the project say about each other is true."""
+
+import ast
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import nbformat
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+import twinfilters
+
+ROOT = Path(__file__).resolve().parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+STATEMENTS = ("theorem", "proposition", "lemma", "corollary", "criterion")
+
+
+def notebooks():
+    found = sorted((ROOT / "book").rglob("*.ipynb"))
+    return [path for path in found if ".ipynb_checkpoints" not in path.parts]
+
+
+def pages_in_contents():
+    """Paths, without suffix, of the pages in the table of contents."""
+
+    def files(node):
+        if isinstance(node, dict):
+            yield from (node[key] for key in ("root", "file") if key in node)
+            node = list(node.values())
+        if isinstance(node, list):
+            for child in node:
+                yield from files(child)
+
+    return list(files(yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf-8"))))
+
+
+def python(code):
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=ROOT)
+
+
+# --- versions and requirements
+
+
+def test_versions_agree():
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    assert citation["version"] == twinfilters.__version__
+
+
+def test_authors_agree():
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    assert citation["authors"] == PROJECT["authors"]
+
+
+def locked():
+    lines = (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines()
+    return [Requirement(line) for line in lines if not line.startswith("#")]
+
+
+def test_lock_pins_every_requirement_once():
+    names = [canonicalize_name(pin.name) for pin in locked()]
+    assert sorted(set(names)) == names
+    assert [str(pin) for pin in locked() if not re.fullmatch(r"==[\d.]+(post\d+)?", str(pin.specifier))] == []
+
+
+def test_lock_satisfies_the_project():
+    pins = {canonicalize_name(pin.name): str(pin.specifier).removeprefix("==") for pin in locked()}
+    extras = [line for extra in PROJECT["optional-dependencies"].values() for line in extra]
+    wanted = [Requirement(line) for line in PROJECT["dependencies"] + extras]
+    missing = [
+        str(requirement)
+        for requirement in wanted
+        if requirement.name != PROJECT["name"]
+        and not requirement.specifier.contains(pins.get(canonicalize_name(requirement.name), "0"))
+    ]
+    assert missing == []
+
+
+# --- the package
+
+
+def test_the_mathematics_needs_neither_torch_nor_matplotlib_nor_ipywidgets():
+    code = """
+import importlib, pkgutil, sys, twinfilters
+heavy = {"torch", "matplotlib", "ipywidgets", "anywidget", "sphinx"}
+apart = {"torch_reference", "audit", "plotting", "widgets", "sphinx_extension"}
+for module in pkgutil.iter_modules(twinfilters.__path__):
+    if module.name not in apart:
+        importlib.import_module(f"twinfilters.{module.name}")
+        assert not heavy & set(sys.modules), (module.name, heavy & set(sys.modules))
+"""
+    done = python(code)
+    assert done.returncode == 0, done.stderr
+
+
+# --- the README
+
+
+def test_readme_code_prints_what_the_readme_says():
+    (code,) = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
+    (output,) = re.findall(r"```text\n(.*?)```", README, flags=re.DOTALL)
+    done = python(code)
+    assert done.stderr == ""
+    assert done.stdout == output
+
+
+def links(text):
+    """Targets of Markdown links and images that are files of the project."""
+    targets = re.findall(r"\]\(([^)\s]+)\)", text)
+    return [target.partition("#")[0] for target in targets if not re.match(r"[a-z]+:|#", target)]
+
+
+@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", "LICENSE-text.md"])
+def test_links_lead_somewhere(page):
+    text = (ROOT / page).read_text(encoding="utf-8")
+    assert [target for target in links(text) if not (ROOT / target).exists()] == []
+
+
+def test_readme_lists_every_page_of_the_book():
+    listed = [target.removesuffix(".ipynb") for target in links(README) if target.endswith(".ipynb")]
+    chapters = [page for page in pages_in_contents() if (ROOT / f"{page}.ipynb").exists()]
+    assert listed == chapters
+
+
+# --- the book
+
+
+def test_contents_name_pages_that_exist():
+    pages = pages_in_contents()
+    assert pages
+    assert [page for page in pages if not list(ROOT.glob(f"{page}.*"))] == []
+
+
+def test_every_notebook_is_in_the_contents():
+    found = [path.relative_to(ROOT).with_suffix("").as_posix() for path in notebooks()]
+    assert [page for page in found if page not in pages_in_contents()] == []
+
+
+def markdown():
+    """Markdown of the book: (place, text) of each cell or page."""
+    for path in notebooks():
+        for cell in nbformat.read(path, as_version=4).cells:
+            if cell.cell_type == "markdown":
+                yield path.name, cell.source
+    for path in sorted((ROOT / "book").rglob("*.md")):
+        yield path.name, path.read_text(encoding="utf-8")
+
+
+def statements():
+    """(place, title line, label or None) of each statement in the book."""
+    opening = re.compile(
+        rf"^[`:]{{3,}}\{{prf:(?:{'|'.join(STATEMENTS)})\}}(?P<title>.*)\n(?P<options>(?:\s*:[\w-]+:.*\n)*)",
+        flags=re.MULTILINE,
+    )
+    for place, text in markdown():
+        for match in opening.finditer(text):
+            label = re.search(r":label:\s*(\S+)", match["options"])
+            yield place, match["title"].strip(), label and label[1]
+
+
+def names_of_tests():
+    return {
+        node.name
+        for path in (ROOT / "tests").rglob("test_*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.FunctionDef)
+    }
+
+
+def test_every_statement_has_a_label():
+    assert [(place, title) for place, title, label in statements() if label is None] == []
+
+
+def test_every_statement_has_a_test_of_its_name():
+    tests = names_of_tests()
+    labels = [label for _, _, label in statements() if label]
+    assert [label for label in labels if f"test_{label.replace('-', '_')}" not in tests] == []
