@@ -1,8 +1,15 @@
 """What pytest needs to know before it looks at the notebooks in book/."""
 
-# A notebook stores text only: pictures, and the pages and markup that stand for widgets, are made by every build.
+# A notebook stores text only: pictures, markup and what stands for widgets are made by every build.
 # The text of each output, which nbval goes on comparing, stands for them.
-NOT_STORED = ("text/html", "text/markdown", "image/svg+xml", "application/javascript")
+NOT_STORED = (
+    "application/javascript",
+    "application/json",
+    "image/svg+xml",
+    "text/html",
+    "text/latex",
+    "text/markdown",
+)
 
 
 def pytest_collectstart(collector):
