@@ -116,9 +116,10 @@ def conv2d_backward(
         raise ValueError(
             f"grad_out must have the shape of the output, {layer.out_shape}, got {grad_out.shape}"
         )
-    grad_rows = grad_out.reshape(len(grad_out), groups, layer.out_shape[1] // groups, -1)
+    patches = layer.patches()
+    grad_rows = grad_out.reshape(len(grad_out), groups, layer.filters.shape[1], patches.shape[-1])
     # (N,G,F,P) . (N,G,D,P) -> (G,F,D)
-    grad_filters = accumulate(grad_rows, layer.patches(), arithmetic)
+    grad_filters = accumulate(grad_rows, patches, arithmetic)
     ones = np.ones((len(grad_out), groups, 1, grad_rows.shape[-1]), grad_out.dtype)
     # (N,G,F,P) . (N,G,1,P) -> (G,F,1)
     grad_bias = accumulate(grad_rows, ones, arithmetic)
@@ -222,7 +223,8 @@ class _Layer:
         patches = np.empty((n, channels, *self.filters_shape[2:], *self.out_shape[2:]), self.images.dtype)
         for weight, window in self.windows():
             patches[weight] = padded[window]
-        return patches.reshape(n, self.groups, self.filters.shape[-1], -1)
+        height, width = self.out_shape[2:]
+        return patches.reshape(n, self.groups, self.filters.shape[-1], height * width)
 
     def fold(self, patches: Inexact[np.ndarray, "N G D P"]) -> Inexact[np.ndarray, "N C H W"]:
         """Add each patch back to where it came from: the transpose of :meth:`patches`."""
