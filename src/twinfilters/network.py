@@ -16,7 +16,6 @@ $$\delta_{nkp}=\Big(\sum_or_{no}A_{ok}\Big)\frac{\sigma'(z_{nkp})}{P},\qquad
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Self
 
 import numpy as np
 from jaxtyping import Inexact
@@ -84,7 +83,7 @@ class FilterNet:
         outputs: int = 1,
         scale: float = 1.0,
         **options,
-    ) -> Self:
+    ) -> "FilterNet":
         r"""Draw weights from normal distributions of standard deviation scale / sqrt(number of inputs); biases are 0.
 
         Parameters
@@ -115,7 +114,7 @@ class FilterNet:
         """All trainable arrays by name."""
         return {name: getattr(self, name) for name in PARAMETERS}
 
-    def with_parameters(self, parameters: Mapping[str, ArrayLike] | None = None, **arrays: ArrayLike) -> Self:
+    def with_parameters(self, parameters: Mapping[str, ArrayLike] | None = None, **arrays: ArrayLike) -> "FilterNet":
         """Make the same network with some of its arrays replaced, given as a mapping or by name."""
         return replace(self, **{**(parameters or {}), **arrays})
 
