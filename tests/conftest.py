@@ -1,0 +1,22 @@
+"""Annotations are checked while testing: array shapes, floating types and all."""
+
+import os
+
+import pytest
+from hypothesis import settings
+from jaxtyping import config, install_import_hook
+
+# Before anything imports the package: pytest reads this file first.
+install_import_hook("twinfilters", "beartype.beartype")
+
+settings.register_profile("developer", deadline=None)
+settings.register_profile("ci", deadline=None, derandomize=True)
+settings.load_profile("ci" if os.environ.get("CI") else "developer")
+
+
+@pytest.fixture
+def unchecked():
+    """Leave the annotations unchecked, as they are for every user: wrong arguments reach the package's own errors."""
+    config.update("jaxtyping_disable", True)
+    yield
+    config.update("jaxtyping_disable", False)
