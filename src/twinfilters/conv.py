@@ -69,11 +69,10 @@ def conv2d(
            [20., 24.]])
     """
     layer = _Layer.of(images, filters, stride, padding, dilation, groups, arithmetic)
+    bias = None if bias is None else _checked_bias(bias, layer.out_shape[1])
     # (G,F,D) . (N,G,D,P) -> (N,G,F,P)
     out = combine(layer.filters, layer.patches(), arithmetic).reshape(layer.out_shape)
-    if bias is not None:
-        out = out + _checked_bias(bias, layer.out_shape[1])[:, None, None]
-    return out
+    return out if bias is None else out + bias[:, None, None]
 
 
 def conv2d_backward(
@@ -97,7 +96,8 @@ def conv2d_backward(
     Returns
     -------
     grad_images, (N, C, H, W); grad_filters, (F, C / groups, K, L); grad_bias, (F,). In ``"position_blind"``
-    arithmetic identical filters that receive identical ``grad_out`` get bit-identical gradients.
+    arithmetic identical filters that receive identical ``grad_out`` get bit-identical gradients. Complex gradients are
+    derivatives of a holomorphic function: the equations above, nothing conjugated (PyTorch conjugates).
 
     Raises
     ------
@@ -284,23 +284,23 @@ def _at_least(least: int, value, name: str, wanted: str | None = None) -> int:
     return number
 
 
+def _is_sequence(value) -> bool:
+    return isinstance(value, tuple | list) or (isinstance(value, np.ndarray) and value.ndim > 0)
+
+
 def _pair(value, name: str, least: int) -> tuple[int, int]:
     wanted = f"an integer of at least {least} or a pair of them"
-    if isinstance(value, tuple | list | np.ndarray):
-        if len(value) != 2:
-            raise ValueError(f"{name} must be {wanted}, got {value!r}")
-        return tuple(_at_least(least, entry, name, wanted) for entry in value)
-    return (_at_least(least, value, name, wanted),) * 2
+    both = value if _is_sequence(value) else (value, value)
+    if len(both) != 2:
+        raise ValueError(f"{name} must be {wanted}, got {value!r}")
+    return tuple(_at_least(least, entry, name, wanted) for entry in both)
 
 
 def _padding(value) -> tuple[tuple[int, int], tuple[int, int]]:
-    if isinstance(value, tuple | list | np.ndarray) and any(
-        isinstance(side, tuple | list | np.ndarray) for side in value
-    ):
-        if len(value) != 2:
-            raise ValueError(
-                f"padding must be an integer, a pair, or ((top, bottom), (left, right)), got {value!r}"
-            )
-        return tuple(_pair(side, "padding", least=0) for side in value)
-    vertical, horizontal = _pair(value, "padding", least=0)
-    return (vertical, vertical), (horizontal, horizontal)
+    wanted = "an integer of at least 0, a pair of them, or ((top, bottom), (left, right))"
+    sides = value if _is_sequence(value) else (value, value)
+    if not any(map(_is_sequence, sides)):
+        sides = [(side, side) for side in sides]
+    if len(sides) != 2 or any(not _is_sequence(side) or len(side) != 2 for side in sides):
+        raise ValueError(f"padding must be {wanted}, got {value!r}")
+    return tuple(tuple(_at_least(0, entry, "padding", wanted) for entry in side) for side in sides)
