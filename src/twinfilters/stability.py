@@ -1,0 +1,220 @@
+r"""What decides the fate of nearly identical filters: the transverse Hessian.
+
+Twins $\theta_{i,j}=m\pm v$ with a small half-gap $v$ obey $\dot v=-T\,v$ (chapter 7), where the loss of a network
+
+$$T=\mathbb E\Big[\sum_or_o\nabla^2_\theta(A_oh)\Big]=\begin{pmatrix}S&G^\top\\G&0\end{pmatrix},\qquad
+S=\mathbb E\Big[\sum_or_oA_o\,\frac1P\sum_p\sigma''(z_p)\,x_px_p^\top\Big],\qquad
+G_o=\mathbb E\Big[r_o\,\frac1P\sum_p\sigma'(z_p)\,x_p\Big]$$
+
+is taken at the centre $m$, with the residual signal $r$ that the whole network leaves there. The bias counts as the
+last entry of the filter, whose input is 1: $x_p$ has $M=D+1$ entries, and $T$ has $U=M+O$ rows in the order of
+:func:`twinfilters.twins.unit_vector`: filter, bias, readout. The rest of the loss's Hessian, the Gauss-Newton part, is
+the same within a unit and between the twins, and cancels (:func:`twinfilters.interaction.gauss_newton`).
+
+The growth rate is $\rho=-\lambda_{\min}(T)$: twins part where it is positive (chapter 8).
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+from jaxtyping import Inexact
+from numpy.typing import ArrayLike
+
+from twinfilters.activations import activation
+from twinfilters.losses import checked_targets
+from twinfilters.network import FilterNet
+
+# Entries of the patches that are worked on at a time: 2 MB in double precision, so that they stay in cache.
+BLOCK_ENTRIES = 2**18
+
+# How far a matrix may be from its transpose, relative to its largest entry, and still count as symmetric.
+SYMMETRY = 1e-10
+
+
+def transverse_hessian(
+    net: FilterNet, images: ArrayLike, targets: ArrayLike, unit: int
+) -> Inexact[np.ndarray, "U U"]:
+    r"""Matrix $T$ of the gap's equation of motion, $\dot v=-T\,v$ (chapter 7, theorem 4).
+
+    Parameters
+    ----------
+    net : the network with both twins at their centre; see :func:`twinfilters.twins.tie`.
+    images : (N, C, H, W)
+    targets : as in :meth:`twinfilters.network.FilterNet.loss_and_gradients`.
+    unit : either of the twins; any unit stands for itself and an imagined second copy.
+
+    Returns
+    -------
+    (U, U) with U = D + 1 + O, in the order filter, bias, readout; loss per squared weight; symmetric to the last bit.
+
+    Raises
+    ------
+    ValueError : there is no such unit; images or targets of a wrong shape or type, empty or not finite.
+    """
+    splitting, coupling = transverse_blocks(net, images, targets, unit)
+    nothing = np.zeros((len(coupling), len(coupling)), coupling.dtype)
+    return np.block([[splitting, coupling.T], [coupling, nothing]])
+
+
+def transverse_blocks(
+    net: FilterNet, images: ArrayLike, targets: ArrayLike, unit: int
+) -> tuple[Inexact[np.ndarray, "M M"], Inexact[np.ndarray, "O M"]]:
+    r"""Blocks $S$ and $G$ of the transverse Hessian (chapter 8).
+
+    $S$ is all of $T$ when readouts are frozen, and the splitting matrix of Liu, Wu and Wang (2019) up to their
+    normalisation: two copies of a unit with half its readout each, moved apart by $\pm\epsilon u$, change the loss by
+    $\frac{\epsilon^2}2u^\top Su$, least along ``fastest_direction(S)`` (chapter 14). $G_o$ couples the readout of
+    output $o$ to the filter; it vanishes where the merged network is stationary.
+
+    Parameters
+    ----------
+    net, images, targets, unit : as in :func:`transverse_hessian`.
+
+    Returns
+    -------
+    S, (M, M) with M = D + 1 in the order filter, bias, symmetric to the last bit; G, (O, M).
+
+    Raises
+    ------
+    ValueError : as :func:`transverse_hessian`.
+    """
+    weights = np.append(net.unit(unit)["filter"], net.unit(unit)["bias"])
+    readout = net.unit(unit)["readout"]
+    targets = checked_targets(targets, len(images), len(readout), net.loss)
+    total = 0
+    for block, inputs in blocks_of_inputs(net, images):
+        residuals = net.residuals(images[block], targets[block])
+        positions = inputs.shape[2]
+        # (N,M,P) -> (M,NP)
+        inputs = inputs.swapaxes(0, 1).reshape(len(weights), -1)
+        _, slopes, curvatures = activation(net.activation)(weights @ inputs, 2)
+        pulls = np.repeat(residuals @ readout, positions) * curvatures
+        signals = np.repeat(residuals, positions, axis=0).T * slopes
+        # (U,NP) . (M,NP) -> (U,M)
+        total = total + np.concatenate([pulls * inputs, signals]) @ inputs.T
+    mean = total / (len(images) * positions)
+    splitting, coupling = mean[: len(weights)], mean[len(weights) :]
+    return (splitting + splitting.T) / 2, coupling
+
+
+def growth_rate(matrix: ArrayLike) -> float:
+    r"""Fastest exponential growth rate of the gap between twin filters, $\rho=-\lambda_{\min}(T)$.
+
+    Chapter 8, theorem 5. Positive: the twins part. One step of descent multiplies the gap along that direction by
+    $1+\alpha\rho$.
+
+    Parameters
+    ----------
+    matrix : the transverse Hessian (U, U), or its block S when readouts are frozen; loss per squared weight.
+
+    Returns
+    -------
+    Rate per unit of gradient-flow time (learning rate x steps).
+
+    Raises
+    ------
+    ValueError : not square, not symmetric to 1e-10 of its largest entry, or not finite.
+
+    Examples
+    --------
+    >>> growth_rate([[0.0, 2.0], [2.0, 0.0]])
+    2.0
+    """
+    return -float(np.linalg.eigvalsh(_checked_symmetric(matrix))[0])
+
+
+def fastest_direction(matrix: ArrayLike) -> Inexact[np.ndarray, " U"]:
+    r"""Direction in which the gap grows fastest, or shrinks most slowly: eigenvector of $\lambda_{\min}$ (chapter 8).
+
+    Parameters
+    ----------
+    matrix : as in :func:`growth_rate`.
+
+    Returns
+    -------
+    (U,), of length 1, signed so that its largest entry is positive.
+
+    Raises
+    ------
+    ValueError : as :func:`growth_rate`.
+
+    Examples
+    --------
+    >>> fastest_direction([[3.0, 0.0], [0.0, -1.0]])
+    array([0., 1.])
+    """
+    direction = np.linalg.eigh(_checked_symmetric(matrix))[1][:, 0]
+    return np.copysign(1, direction[np.abs(direction).argmax()]) * direction + 0.0
+
+
+def growth_bound(splitting: ArrayLike, coupling: ArrayLike) -> float:
+    r"""Growth that trainable readouts guarantee, $\rho\ge\frac12\big(\sqrt{s^2+4\lVert g\rVert^2}-s\big)$ (theorem 5).
+
+    For one output $g=G$ and $s=\hat g^\top S\hat g$. Several outputs: each singular value $\lVert g\rVert$ of $G$, with
+    its direction $\hat g$ among the filters, gives such a bound; the result is the best of them. Positive unless $G=0$:
+    some direction always grows.
+
+    Parameters
+    ----------
+    splitting, coupling : the blocks S (M, M) and G (O, M) of :func:`transverse_blocks`.
+
+    Returns
+    -------
+    A lower bound of :func:`growth_rate` of the whole transverse Hessian, in the same unit.
+
+    Raises
+    ------
+    ValueError : S not square, symmetric and finite; G not finite or of a shape that does not fit.
+
+    Examples
+    --------
+    >>> growth_bound([[3.0]], [[2.0]])
+    1.0
+    """
+    splitting, coupling = _checked_symmetric(splitting), np.asarray(coupling)
+    if coupling.ndim != 2 or coupling.shape[1] != len(splitting) or not np.isfinite(coupling).all():
+        raise ValueError(
+            f"coupling must be finite with shape (O, M) with M = {len(splitting)}, got shape {coupling.shape}"
+        )
+    _, sizes, directions = np.linalg.svd(coupling, full_matrices=False)
+    # (O,M) . (M,M) . (O,M) -> (O)
+    curvatures = np.einsum("om,ml,ol->o", directions, splitting, directions)
+    return float(np.max(np.hypot(curvatures, 2 * sizes) - curvatures) / 2)
+
+
+def blocks_of_inputs(
+    net: FilterNet, images: ArrayLike
+) -> Iterator[tuple[slice, Inexact[np.ndarray, "N M P"]]]:
+    """Yield the patches of a few images at a time, with the bias's input 1 as their last entry, M = D + 1.
+
+    Parameters
+    ----------
+    net, images : as in :func:`transverse_hessian`.
+
+    Yields
+    ------
+    block : which images.
+    inputs : (N, M, P), their patches.
+
+    Raises
+    ------
+    ValueError : images of a wrong shape or type, empty or not finite.
+    """
+    entries = net.patches(images[:1]).size
+    size = max(1, BLOCK_ENTRIES // entries)
+    for start in range(0, len(images), size):
+        patches = net.patches(images[start : start + size])
+        ones = np.ones_like(patches[:, :1])
+        yield slice(start, start + size), np.concatenate([patches, ones], axis=1)
+
+
+def _checked_symmetric(matrix: ArrayLike) -> Inexact[np.ndarray, "U U"]:
+    matrix = np.asarray(matrix, dtype=float)
+    if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1] or matrix.size == 0:
+        raise ValueError(f"matrix must be square, got shape {matrix.shape}")
+    if not np.isfinite(matrix).all():
+        raise ValueError("matrix must be finite, got NaN or infinity")
+    skew = np.abs(matrix - matrix.T).max()
+    if skew > SYMMETRY * np.abs(matrix).max():
+        raise ValueError(f"matrix must be symmetric, got a difference of {skew:.3g} from its transpose")
+    return matrix
