@@ -51,8 +51,8 @@ class Control:
         if self.kind == "checkbox":
             checked = " checked" if self.values[self.initial] else ""
             return (
-                f'<label class="tf-control"><input type="checkbox" data-control="{name}"{checked} autocomplete="off" disabled>'
-                f" <span>{label}</span></label>"
+                f'<label class="tf-control"><input type="checkbox" data-control="{name}"{checked} '
+                f'autocomplete="off" disabled> <span>{label}</span></label>'
             )
         if self.kind == "range":
             text = html.escape(self.texts[self.initial])
