@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike
 
 from twinfilters.losses import checked_targets
 from twinfilters.network import FilterNet
-from twinfilters.optimizers import GradientDescent
+from twinfilters.optimizers import Rule
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,7 +56,7 @@ def train(
     images: ArrayLike,
     targets: ArrayLike,
     *,
-    optimizer: GradientDescent,
+    optimizer: Rule,
     steps: int,
     batch_size: int | None = None,
     rng: np.random.Generator | None = None,
@@ -152,7 +152,7 @@ def _check_plan(steps: int, every: int, batch_size: int | None, images: int, rng
         raise ValueError(f"rng must be a numpy.random.Generator when there are minibatches, got {rng!r}")
 
 
-def _diverged(step: int, optimizer: GradientDescent, recorder: _Recorder) -> DivergedError:
+def _diverged(step: int, optimizer: Rule, recorder: _Recorder) -> DivergedError:
     return DivergedError(
         f"training diverged at step {step} with learning rate {optimizer.learning_rate:g}; try a smaller one",
         recorder.history() if recorder.rows else None,
