@@ -90,7 +90,7 @@ def tree_sum(terms: Inexact[np.ndarray, "J *rest"]) -> Inexact[np.ndarray, "*res
         half = count // 2
         terms[:half] += terms[count - half : count]
         count -= half
-    return terms[0]
+    return terms[0, ...]
 
 
 def _multiply(left: np.ndarray, right: np.ndarray, out: np.ndarray) -> np.ndarray:

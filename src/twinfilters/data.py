@@ -50,13 +50,17 @@ def digits(*classes: int, count: int | None = None) -> Digits:
     ((100, 1, 8, 8), [3, 8, 3, 8], [1.0, -1.0, 1.0, -1.0])
     """
     classes = classes or tuple(range(10))
-    if len(classes) < 2 or len(set(classes)) < len(classes) or not set(classes) <= set(range(10)):
+    if not all(isinstance(digit, int | np.integer) and 0 <= digit <= 9 for digit in classes) or (
+        len(classes) < 2 or len(set(classes)) < len(classes)
+    ):
         raise ValueError(f"classes must be two or more different digits 0 to 9, got {classes}")
     images, labels = _all_digits()
     chosen = np.flatnonzero(np.isin(labels, classes))
     count = len(chosen) if count is None else count
-    if not 1 <= count <= len(chosen):
-        raise ValueError(f"count must lie between 1 and {len(chosen)} for the classes {classes}, got {count}")
+    if not isinstance(count, int | np.integer) or not 1 <= count <= len(chosen):
+        raise ValueError(
+            f"count must be an integer between 1 and {len(chosen)} for the classes {classes}, got {count!r}"
+        )
     chosen = chosen[:count]
     return Digits(images[chosen], labels[chosen], _targets(labels[chosen], classes), classes)
 
