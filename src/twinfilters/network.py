@@ -118,6 +118,14 @@ class FilterNet:
         """Make the same network with some of its arrays replaced, given as a mapping or by name."""
         return replace(self, **{**(parameters or {}), **arrays})
 
+    def stepped(self, parameters: Parameters) -> "FilterNet":
+        """Do the work of :meth:`with_parameters` for finite arrays of the same shapes and type; they are not copied."""
+        net = object.__new__(type(self))
+        net.__dict__.update(self.__dict__, **parameters)
+        for array in parameters.values():
+            array.setflags(write=False)
+        return net
+
     def unit(self, k: int) -> Parameters:
         r"""Parameters $\theta_k$ of one unit: filter (C, K, L), bias (), readout (O,).
 
@@ -198,15 +206,25 @@ class FilterNet:
         return self.loss_and_gradients_of_patches(patches, targets)
 
     def loss_and_gradients_of_patches(
-        self, patches: Inexact[np.ndarray, "N D P"], targets: Inexact[np.ndarray, "N O"]
+        self,
+        patches: Inexact[np.ndarray, "N D P"],
+        targets: Inexact[np.ndarray, "N O"],
+        feature_mask: Inexact[np.ndarray, "N F"] | None = None,
     ) -> tuple[float, Parameters]:
-        """Do the work of :meth:`loss_and_gradients` for patches and targets that are already checked."""
+        """Do the work of :meth:`loss_and_gradients` for patches and targets that are already checked.
+
+        Features are multiplied by the mask, if there is one: dropout of hidden units (chapter 4).
+        """
         count, _, positions = patches.shape
         values, slopes = activation(self.activation)(self._preactivations(patches), 1)
         features = self._mean_over_positions(values)
+        if feature_mask is not None:
+            features = features * feature_mask
         loss, residuals = loss_function(self.loss)(self._outputs(features), targets, 1)
         # BP1, and BP2 through the readout: (N,O) . (O,F) -> (N,F)
         grad_features = combine(residuals / count, self.readout, self.arithmetic)
+        if feature_mask is not None:
+            grad_features = grad_features * feature_mask
         # BP2 through pooling and activation: (N,F) . (N,F,P) -> (N,F,P)
         grad_preactivations = grad_features[:, :, None] * slopes / positions
         # BP4: (N,F,P) . (N,D,P) -> (F,D)
