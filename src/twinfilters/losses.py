@@ -81,9 +81,12 @@ def checked_targets(
 
     Raises
     ------
-    ValueError : a wrong shape or type, non-finite numbers, labels outside 0 .. O-1, rows that are no probabilities.
+    ValueError : no images, a wrong shape or type, numbers not finite, labels outside 0 .. O-1, rows that are no
+        probabilities.
     """
     targets = np.asarray(targets)
+    if images == 0:
+        raise ValueError("targets must belong to at least one image, got none")
     if np.issubdtype(targets.dtype, np.integer) and targets.shape == (images,) and outputs > 1:
         return _one_hot(targets, outputs)
     if np.issubdtype(targets.dtype, np.floating) and targets.shape == (images,) and outputs == 1:
@@ -95,12 +98,11 @@ def checked_targets(
         )
     if not np.isfinite(targets).all():
         raise ValueError("targets must be finite, got NaN or infinity")
-    if loss == "cross_entropy" and (
-        targets.min() < 0 or not np.allclose(targets.sum(axis=1), 1, rtol=0, atol=1e-6)
-    ):
+    sums = targets.sum(axis=1)
+    if loss == "cross_entropy" and (targets.min() < 0 or not np.allclose(sums, 1, rtol=0, atol=1e-6)):
         raise ValueError(
             "targets of the cross-entropy must be probabilities, not negative and with rows that sum to 1, "
-            f"got rows that sum to between {targets.sum(axis=1).min():g} and {targets.sum(axis=1).max():g}"
+            f"got entries down to {targets.min():g} and rows that sum to between {sums.min():g} and {sums.max():g}"
         )
     return targets
 
