@@ -1,48 +1,47 @@
 r"""Losses, one number an image, with their derivatives by the outputs.
 
 Each one is a function ``f(outputs, targets, order)`` that returns $[\ell, \ell', \ell'']$, differentiated by the
-outputs up to the order asked for, with shapes (N,), (N, O) and (N, O, O). The first derivative is the *residual
-signal* $r$ of chapters 3 and 9: it is all that a filter ever hears of the others.
+outputs up to the order asked for, with shapes (N,), (N, O) and (N, O, O); axes may stand before N. The first derivative
+is the *residual signal* $r$ of chapters 3 and 9: it is all that a filter ever hears of the others. The formulas stand
+for the arrays of NumPy and of PyTorch alike.
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
+from array_api_compat import array_namespace, device
 from jaxtyping import Inexact, Shaped
 
-Derivatives = list[Inexact[np.ndarray, "N *outputs"]]
+Outputs = Inexact[Any, "*runs N O"]
+Derivatives = list[Inexact[Any, "..."]]
 
 
-def squared(
-    outputs: Inexact[np.ndarray, "N O"], targets: Inexact[np.ndarray, "N O"], order: int = 0
-) -> Derivatives:
+def squared(outputs: Outputs, targets: Outputs, order: int = 0) -> Derivatives:
     r"""Half the squared distance, $\ell=\frac12\sum_o(f_o-y_o)^2$; residual $f-y$, second derivative 1."""
+    xp = array_namespace(outputs)
     residual = outputs - targets
-    loss = 0.5 * (residual * residual).sum(axis=1)
+    loss = 0.5 * xp.sum(residual * residual, axis=-1)
     if order < 2:
         return [loss, residual][: order + 1]
-    curvature = np.broadcast_to(
-        np.eye(outputs.shape[1], dtype=outputs.dtype), (*outputs.shape, outputs.shape[1])
-    )
-    return [loss, residual, curvature]
+    return [loss, residual, xp.broadcast_to(_identity(outputs), (*outputs.shape, outputs.shape[-1]))]
 
 
-def cross_entropy(
-    outputs: Inexact[np.ndarray, "N O"], targets: Inexact[np.ndarray, "N O"], order: int = 0
-) -> Derivatives:
+def cross_entropy(outputs: Outputs, targets: Outputs, order: int = 0) -> Derivatives:
     r"""Cross-entropy with softmax, in nats: $\ell=-\sum_oy_o\ln p_o$, $p=\mathrm{softmax}(f)$, for $\sum_oy_o=1$.
 
     Residual $p-y$, second derivative $\mathrm{diag}(p)-pp^\top$.
     """
-    shifted = outputs - outputs.real.max(axis=1, keepdims=True)
-    log_probabilities = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
-    probabilities = np.exp(log_probabilities)
-    loss = -(targets * log_probabilities).sum(axis=1)
+    xp = array_namespace(outputs)
+    shifted = outputs - xp.max(outputs.real, axis=-1, keepdims=True)
+    log_probabilities = shifted - xp.log(xp.sum(xp.exp(shifted), axis=-1, keepdims=True))
+    probabilities = xp.exp(log_probabilities)
+    loss = -xp.sum(targets * log_probabilities, axis=-1)
     if order < 2:
         return [loss, probabilities - targets][: order + 1]
     # (N,O) . (N,O) -> (N,O,O)
-    outer = probabilities[:, :, None] * probabilities[:, None, :]
-    curvature = probabilities[:, :, None] * np.eye(outputs.shape[1], dtype=outputs.dtype) - outer
+    outer = probabilities[..., :, None] * probabilities[..., None, :]
+    curvature = probabilities[..., :, None] * _identity(outputs) - outer
     return [loss, probabilities - targets, curvature]
 
 
@@ -105,6 +104,10 @@ def checked_targets(
             f"got entries down to {targets.min():g} and rows that sum to between {sums.min():g} and {sums.max():g}"
         )
     return targets
+
+
+def _identity(outputs: Outputs) -> Inexact[Any, "O O"]:
+    return array_namespace(outputs).eye(outputs.shape[-1], dtype=outputs.dtype, device=device(outputs))
 
 
 def _one_hot(labels: Shaped[np.ndarray, " N"], classes: int) -> Inexact[np.ndarray, "N O"]:
