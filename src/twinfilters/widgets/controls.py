@@ -186,7 +186,7 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, Real) and not isinstance(value, bool)
 
 
-def _nearest(values: Iterable[float], value: float) -> int:
+def _nearest(values: Iterable[Real], value: Real) -> int:
     return int(np.argmin(np.abs(np.asarray(values) - value)))
 
 

@@ -146,6 +146,7 @@ def _all_frames(draw: Callable, controls: Sequence[Control], max_bytes: int) -> 
             raise
         frames.append(frame)
         size += len(compressor.compress((frame.svg + frame.description).encode()))
+        size += len(compressor.flush(zlib.Z_SYNC_FLUSH))
         if size > max_bytes:
             raise ValueError(
                 f"explore stores at most {max_bytes} bytes (compressed) of pictures for the book, "

@@ -1,0 +1,290 @@
+import json
+import re
+
+import ipywidgets
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+import traitlets
+from matplotlib.figure import Figure
+
+from twinfilters.widgets import Explore, explore
+from twinfilters.widgets.controls import control
+from twinfilters.widgets.frames import SNAPSHOT_VARIABLE
+
+
+def draw(power, log):
+    figure = Figure(figsize=(2, 1))
+    axes = figure.subplots()
+    axes.plot([n**power for n in range(1, 9)])
+    axes.set_yscale("log" if log else "linear")
+    return figure, f"Power {power}, {'log' if log else 'linear'} axis."
+
+
+@pytest.fixture
+def book(monkeypatch, tmp_path):
+    """Make believe that the book is being built."""
+    monkeypatch.setenv(SNAPSHOT_VARIABLE, str(tmp_path))
+    return tmp_path
+
+
+def stored(book, page):
+    """Read back the frames a page refers to."""
+    key = re.search(r'data-explore="([0-9a-f]{16})"', page)[1]
+    script = (book / f"{key}.js").read_text(encoding="utf-8")
+    prefix = f'(self.tfExplore=self.tfExplore||{{}})["{key}"]='
+    assert script.startswith(prefix)
+    return json.loads(script.removeprefix(prefix).removesuffix(";\n").replace("<\\/", "</"))
+
+
+# --- abbreviations
+
+
+@pytest.mark.parametrize(
+    ("given", "kind", "values", "initial"),
+    [
+        (True, "checkbox", (False, True), True),
+        (False, "checkbox", (False, True), False),
+        ((0, 4), "range", (0, 1, 2, 3, 4), 2),
+        ((0, 10, 5), "range", (0, 5, 10), 5),
+        ((0.0, 1.0, 0.1), "range", tuple(n / 10 for n in range(11)), 0.5),
+        ((0.0, 0.5), "range", (0, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5), 0.25),
+        (2, "range", tuple(range(-2, 7)), 2),
+        (0, "range", (0, 1), 0),
+        (["tanh", "relu"], "select", ("tanh", "relu"), "tanh"),
+        ({"small": 1e-6, "large": 1.0}, "select", (1e-6, 1.0), 1e-6),
+        ([("small", 1e-6), ("large", 1.0)], "select", (1e-6, 1.0), 1e-6),
+        ([True, False], "select", (True, False), True),
+        (ipywidgets.fixed(7), "fixed", (7,), 7),
+        (ipywidgets.Checkbox(value=True), "checkbox", (False, True), True),
+        (ipywidgets.IntSlider(min=1, max=3, value=3), "range", (1, 2, 3), 3),
+        (ipywidgets.Dropdown(options=["a", "b"], value="b"), "select", ("a", "b"), "b"),
+        (ipywidgets.SelectionSlider(options=["a", "b"]), "range", ("a", "b"), "a"),
+        (ipywidgets.FloatLogSlider(min=-2, max=0, step=1, value=0.1), "range", (0.01, 0.1, 1.0), 0.1),
+    ],
+)
+def test_abbreviations(given, kind, values, initial):
+    made = control("gap", given)
+    assert (made.kind, made.values, made.values[made.initial]) == (kind, values, initial)
+    assert len(made.texts) == len(values)
+
+
+def test_a_real_number_becomes_a_slider_that_holds_it():
+    made = control("rate", 0.1)
+    assert made.values[made.initial] == 0.1
+    assert (made.values[0], made.values[-1]) == (-0.1, 0.3)
+
+
+def test_values_are_written_for_readers():
+    assert control("tied", [True, False]).texts == ("yes", "no")
+    assert control("gap", [1e-6, 0.1]).texts == ("1e-06", "0.1")
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ((1, 1), r"control 'gap' needs min < max and step > 0, got \(1, 1, 1\)"),
+        ((0, 1, -1), r"control 'gap' needs min < max and step > 0"),
+        ([], r"control 'gap' needs at least one option, got \[\]"),
+        ("tanh", r"control 'gap' must be a bool, a number, .*, got 'tanh'"),
+        (ipywidgets.Text(), r"control 'gap' must be a checkbox, slider, .*, got Text"),
+    ],
+)
+def test_an_abbreviation_that_means_nothing(given, message):
+    with pytest.raises(ValueError, match=message):
+        control("gap", given)
+
+
+def test_labels_are_escaped_and_belong_to_their_control():
+    page = control("gap", ["<1", "2"], label="a & b").html()
+    assert "<span>a &amp; b</span>" in page
+    assert "&lt;1</option>" in page
+
+
+# --- with a kernel
+
+
+def test_setting_the_value_draws():
+    widget = explore(draw, power=(1, 3), log=False)
+    before = widget.svg
+    widget.value = {"power": 3}
+    assert widget.value == {"power": 3, "log": False}
+    assert widget.svg != before
+    assert widget.description == "Power 3, linear axis."
+
+
+def test_a_request_of_the_front_end_is_answered_with_its_serial():
+    widget = explore(draw, power=(1, 3), log=False)
+    widget._request = {"serial": "view:1", "index": {"power": 0, "log": 1}}
+    assert widget.value == {"power": 1, "log": True}
+    assert widget._picture["serial"] == "view:1"
+    assert widget._picture["index"] == {"power": 0, "log": 1}
+
+
+def test_a_request_that_changes_nothing_is_answered_too():
+    widget = explore(draw, power=(1, 3), log=False)
+    widget._request = {"serial": "view:1", "index": {"power": 1, "log": 0}}
+    assert widget._picture["serial"] == "view:1"
+
+
+def test_an_error_of_draw_is_shown_and_does_not_kill_the_widget():
+    def fragile(power):
+        if power == 2:
+            raise RuntimeError("no square today")
+        return draw(power, log=False)
+
+    widget = explore(fragile, power=[1, 2, 3])
+    before = widget.svg
+    widget.value = {"power": 2}
+    assert widget.error == "RuntimeError: no square today (drawing power = 2)"
+    assert widget.svg == before
+    widget.value = {"power": 3}
+    assert widget.error == ""
+    assert widget.svg != before
+
+
+def test_an_error_in_the_first_picture_stops_the_cell():
+    with pytest.raises(ZeroDivisionError):
+        explore(lambda power: 1 / power, power=[0, 1])
+
+
+def test_figures_made_on_the_way_are_closed():
+    def through_pyplot(power):
+        figure, axes = plt.subplots()
+        axes.plot([power])
+        if power == 2:
+            raise RuntimeError("after a figure was made")
+        return figure
+
+    widget = explore(through_pyplot, power=[1, 2])
+    widget.value = {"power": 2}
+    assert widget.error
+    assert plt.get_fignums() == []
+
+
+def test_without_description_the_values_are_said():
+    widget = explore(
+        lambda power, log: draw(power, log)[0], power=(1, 3), log=True, labels={"log": "log axis"}
+    )
+    assert widget.description == "power = 2, log axis = yes"
+
+
+def test_links_to_other_widgets():
+    first, second = (explore(draw, power=(1, 3), log=False) for _ in range(2))
+    seen = []
+    second.observe(lambda change: seen.append(change["new"]), "value")
+    ipywidgets.link((first, "value"), (second, "value"))
+    first.value = {"power": 3}
+    assert second.value == first.value == seen[-1]
+    assert ipywidgets.VBox([first, second]).children == (first, second)
+
+
+def test_numpy_values_are_found_among_the_options():
+    widget = explore(draw, power=(1, 3), log=False)
+    widget.value = {"power": np.int64(3)}
+    assert widget.value["power"] == 3
+
+
+def test_a_value_that_is_no_option():
+    widget = explore(draw, power=(1, 3), log=False)
+    with pytest.raises(traitlets.TraitError, match=r"power must be one of \[1, 2, 3\], got 4"):
+        widget.value = {"power": 4}
+    with pytest.raises(traitlets.TraitError, match=r"value has the keys \['power', 'log'\], got \['pwer'\]"):
+        widget.value = {"pwer": 1}
+
+
+def test_repr_is_short_and_stable():
+    assert (
+        repr(explore(draw, power=(1, 9), log=False)) == "explore(draw, power=[1, 2, ..., 9], log=[no, yes])"
+    )
+
+
+def test_controls_must_fit_draw():
+    with pytest.raises(
+        ValueError, match=r"the controls must fit draw\(power, log\), got \['power'\]: missing"
+    ):
+        explore(draw, power=(1, 3))
+    with pytest.raises(ValueError, match=r"labels name the controls \['log', 'power'\], got \['pow'\]"):
+        explore(draw, power=(1, 3), log=False, labels={"pow": "power"})
+
+
+def test_draw_must_return_a_figure():
+    with pytest.raises(
+        ValueError, match=r"draw must return a Figure or a pair \(Figure, str\), got NoneType"
+    ):
+        explore(lambda power: None, power=[1])
+
+
+def test_in_a_notebook_only_the_live_view_is_displayed():
+    data, _ = explore(draw, power=(1, 3), log=False)._repr_mimebundle_()
+    assert set(data) == {"text/plain", "application/vnd.jupyter.widget-view+json"}
+
+
+# --- while the book is built
+
+
+def test_every_combination_is_stored_in_the_order_of_the_controls(book):
+    bundle = explore(draw, power=(1, 3), log=False)._repr_mimebundle_()
+    assert set(bundle) == {"text/plain", "text/html"}
+    frames = stored(book, bundle["text/html"])
+    descriptions = [frames["frames"][number][1] for number in frames["order"]]
+    assert descriptions == [
+        f"Power {power}, {axis} axis." for power in (1, 2, 3) for axis in ("linear", "log")
+    ]
+
+
+def test_the_page_shows_the_first_picture_and_says_what_it_is(book):
+    page = explore(draw, power=(1, 3), log=True)._repr_mimebundle_()["text/html"]
+    assert 'role="img" aria-label="Power 2, log axis."' in page
+    assert 'value="1" aria-valuetext="2"' in page
+    assert " checked " in page
+
+
+def test_stored_frames_are_those_the_kernel_draws(book, monkeypatch):
+    page = explore(draw, power=(1, 3), log=False)._repr_mimebundle_()["text/html"]
+    frames = stored(book, page)
+    monkeypatch.delenv(SNAPSHOT_VARIABLE)
+    widget = explore(draw, power=(1, 3), log=False)
+    widget.value = {"power": 3, "log": True}
+    assert frames["frames"][frames["order"][5]] == [widget.svg, widget.description]
+
+
+def test_the_same_widget_gives_the_same_page(book):
+    first, second = (explore(draw, power=(1, 3), log=False)._repr_mimebundle_() for _ in range(2))
+    assert first == second
+    assert len(list(book.iterdir())) == 1
+
+
+def test_equal_pictures_are_stored_once(book):
+    page = explore(lambda power: draw(1, log=False), power=[1, 2, 3])._repr_mimebundle_()["text/html"]
+    frames = stored(book, page)
+    assert frames["order"] == [0, 0, 0]
+    assert len(frames["frames"]) == 1
+
+
+def test_nothing_is_drawn_when_there_are_too_many_combinations(book):
+    calls = []
+    widget = explore(lambda first, second: calls.append(1), first=(1, 100), second=(1, 100))
+    with pytest.raises(ValueError, match=r"at most 200 pictures .* got 10000 \(first: 100 x second: 100\)"):
+        widget._repr_mimebundle_()
+    assert calls == []
+
+
+def test_too_many_bytes(book, monkeypatch):
+    monkeypatch.setattr(Explore, "max_bytes", 100)
+    with pytest.raises(ValueError, match=r"at most 100 bytes .* had \d+ after 1 of 3: draw fewer points"):
+        explore(draw, power=(1, 3), log=ipywidgets.fixed(True))._repr_mimebundle_()
+
+
+def test_the_book_wants_a_description(book):
+    with pytest.raises(ValueError, match=r"draw must return a pair \(figure, description\)"):
+        explore(lambda power: draw(power, log=False)[0], power=[1, 2])._repr_mimebundle_()
+
+
+def test_an_error_of_draw_stops_the_build_and_names_the_values(book):
+    def fragile(power):
+        raise RuntimeError("no")
+
+    with pytest.raises(RuntimeError) as caught:
+        explore(fragile, power=[1, 2])._repr_mimebundle_()
+    assert caught.value.__notes__ == ["while drawing power = 1"]
