@@ -30,6 +30,11 @@ class Digits:
     targets: Float[np.ndarray, "N O"]
     classes: tuple[int, ...]
 
+    @property
+    def examples(self) -> tuple[Float[np.ndarray, "N 1 8 8"], Float[np.ndarray, "N O"]]:
+        """Images and targets, as the methods of a network take them: ``net.mean_loss(*digits.examples)``."""
+        return self.images, self.targets
+
 
 def digits(*classes: int, count: int | None = None) -> Digits:
     """Load handwritten digits, in the order of the data set.
