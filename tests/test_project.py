@@ -122,9 +122,14 @@ def test_links_lead_somewhere(page):
     assert [target for target in links(text) if not (ROOT / target).exists()] == []
 
 
-def test_readme_lists_every_page_of_the_book():
-    listed = [target.removesuffix(".ipynb") for target in links(README) if target.endswith(".ipynb")]
-    chapters = [page for page in pages_in_contents() if (ROOT / f"{page}.ipynb").exists()]
+def test_readme_lists_the_pages_of_the_book_by_their_titles():
+    listed = re.findall(r"\[([^\]]+)\]\((book/[^)]+)\.ipynb\)", README)
+    chapters = [
+        (re.search(r"^# (.+)$", text, flags=re.MULTILINE)[1], page)
+        for page in pages_in_contents()
+        if (ROOT / f"{page}.ipynb").exists()
+        for text in [nbformat.read(ROOT / f"{page}.ipynb", as_version=4).cells[0].source]
+    ]
     assert listed == chapters
 
 
