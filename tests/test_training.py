@@ -1,11 +1,14 @@
 """The loop: steps, minibatches, records, and what happens when it diverges."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from twinfilters import data, twins
 from twinfilters.network import PARAMETERS, FilterNet
-from twinfilters.optimizers import GradientDescent
+from twinfilters.noise import GradientNoise, HiddenDropout, InputDropout, LabelNoise
+from twinfilters.optimizers import Adam, ClipNorm, Freeze, GradientDescent, Momentum, Muon
 from twinfilters.training import DivergedError, train
 
 # What two orders of adding the same float64 numbers may differ by.
@@ -33,7 +36,8 @@ def one_linear_unit(*, weight, bias, readout):
 
 
 def run(net, images=DIGITS.images, targets=DIGITS.targets, *, learning_rate=0.1, steps=5, **options):
-    return train(net, images, targets, optimizer=GradientDescent(learning_rate), steps=steps, **options)
+    options = {"optimizer": GradientDescent(learning_rate), **options}
+    return train(net, images, targets, steps=steps, **options)
 
 
 def test_one_step_by_hand():
@@ -162,6 +166,91 @@ def test_exact_twins_stay_equal_to_the_last_bit_for_2000_steps(activation, loss)
     assert history["other"].all()
 
 
+def test_networks_are_kept_when_asked_for():
+    history = run(small_net(), steps=7, keep_every=3, record={"filters": lambda net: net.filters})
+    assert list(history.nets) == [0, 3, 6]
+    for step, net in history.nets.items():
+        np.testing.assert_array_equal(net.filters, history["filters"][step])
+    assert not run(small_net(), steps=7).nets
+
+
+@pytest.mark.parametrize("optimizer", [GradientDescent(0.1), Adam(0.1), ClipNorm(Muon(0.1), 1.0)])
+def test_network_sets_the_floating_type(optimizer):
+    """Also where data, rates and noise are float64."""
+    net = small_net()
+    net = net.with_parameters({name: value.astype(np.float32) for name, value in net.parameters.items()})
+    noise = [LabelNoise(0.1), InputDropout(0.1), HiddenDropout(0.1), GradientNoise(0.1)]
+    history = run(
+        net, optimizer=optimizer, steps=2, noise=noise, rng=rng(), record={"bias": lambda net: net.bias}
+    )
+    assert {value.dtype for value in history.net.parameters.values()} == {np.dtype(np.float32)}
+    assert history["bias"].dtype == np.float32
+
+
+def test_networks_of_a_run_cannot_be_changed():
+    with pytest.raises(ValueError, match="read-only"):
+        run(small_net()).net.filters[0] = 1
+
+
+# --- resuming
+
+
+RUNS = {
+    "all images": {},
+    "adam": {"optimizer": Adam(0.05)},
+    "minibatches": {"optimizer": Momentum(0.05), "batch_size": 7},
+    "noise": {"noise": [LabelNoise(0.5), HiddenDropout(0.3)]},
+    "everything": {
+        "optimizer": ClipNorm(Muon(0.05), 0.5),
+        "batch_size": 16,
+        "noise": [InputDropout(0.2), GradientNoise(0.1)],
+    },
+}
+
+
+def same_bits(first, second):
+    assert first.steps.tolist() == second.steps.tolist()
+    assert list(first.records) == list(second.records)
+    for name in first.records:
+        assert first[name].dtype == second[name].dtype
+        assert first[name].tobytes() == second[name].tobytes()
+    assert list(first.nets) == list(second.nets)
+    for one, other in zip(
+        (*first.nets.values(), first.net), (*second.nets.values(), second.net), strict=True
+    ):
+        for name in PARAMETERS:
+            assert one.parameters[name].tobytes() == other.parameters[name].tobytes()
+
+
+@pytest.mark.parametrize("options", RUNS.values(), ids=RUNS)
+@pytest.mark.parametrize("parts", [(20,), (0, 20), (1, 19), (6, 0, 7, 7), (9, 11)])
+@pytest.mark.usefixtures("unchecked")  # which makes it three times as fast
+def test_resumed_run_has_the_bits_of_one_long_run(options, parts):
+    options = {**options, "every": 3, "keep_every": 4, "record": {"gap": twins.gap}}
+    whole = run(small_net(), steps=20, rng=rng(3), **options)
+    generator = rng(3)
+    history = run(small_net(), steps=parts[0], rng=generator, **options)
+    for steps in parts[1:]:
+        generator.normal(size=5)
+        history = history.resume(steps)
+    same_bits(history, whole)
+    same_bits(history.resume(5), whole.resume(5))
+
+
+def test_resuming_leaves_the_history_alone():
+    history = run(small_net(), steps=4, every=3, batch_size=7, rng=rng(), keep_every=2)
+    steps, loss = history.steps.copy(), history["loss"].copy()
+    same_bits(history.resume(5), history.resume(5))
+    assert history.steps.tolist() == steps.tolist()
+    assert history["loss"].tobytes() == loss.tobytes()
+    assert list(history.nets) == [0, 2, 4]
+
+
+def test_resuming_needs_a_number_of_steps():
+    with pytest.raises(ValueError, match="steps must be an integer of at least 0, got -1"):
+        run(small_net()).resume(-1)
+
+
 # --- divergence
 
 
@@ -185,21 +274,66 @@ def test_divergence_of_the_start_has_no_history():
     assert caught.value.history is None
 
 
+def test_divergence_of_a_resumed_run_gives_the_whole_history():
+    net = small_net(activation="identity")
+    with pytest.raises(DivergedError) as caught:
+        run(net, learning_rate=1e5, steps=2).resume(1000)
+    history = caught.value.history
+    assert history.steps.tolist() == list(range(len(history.steps)))
+    assert len(history.steps) > 3
+    with pytest.raises(
+        ValueError, match="only a run that reached its end can be resumed, got one that diverged"
+    ):
+        history.resume(1)
+
+
+def test_divergence_with_minibatches_shows_in_the_loss_over_all_images():
+    """One step on the first image alone is fine for it, but sends the other one to infinity."""
+    net = one_linear_unit(weight=0.0, bias=0.0, readout=1.0)
+    images = np.array([1.0, 1e200]).reshape(2, 1, 1, 1)
+    first = next(seed for seed in range(9) if rng(seed).permutation(2)[0] == 0)
+    with pytest.raises(DivergedError, match=r"diverged at step 1 with learning rate 0\.1"):
+        run(net, images, np.ones((2, 1)), steps=1, batch_size=1, rng=rng(first))
+
+
+def test_divergence_of_a_parameter_under_a_bounded_loss():
+    net = replace(one_linear_unit(weight=0.0, bias=0.0, readout=1.0), activation="tanh")
+    rates = {"filters": 0.5, "bias": 1e308, "readout": 0.0, "readout_bias": 0.0}
+    message = r"diverged at step 1 with learning rate up to 0\.5 for filters, 1e\+308 for bias, 0 for readout"
+    with pytest.raises(DivergedError, match=message) as caught:
+        run(net, np.zeros((1, 1, 1, 1)), np.array([[1e3]]), learning_rate=rates)
+    assert caught.value.history.steps.tolist() == [0]
+
+
 # --- wrong arguments
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"steps": -1}, "steps must be at least 0 and every at least 1, got steps = -1, every = 1"),
-        ({"every": 0}, "steps must be at least 0 and every at least 1, got steps = 5, every = 0"),
-        ({"batch_size": 0}, "batch_size must lie between 1 and the number of images, 60, got 0"),
-        ({"batch_size": 61}, "batch_size must lie between 1 and the number of images, 60, got 61"),
-        ({"batch_size": 4}, "rng must be a numpy.random.Generator when there are minibatches, got None"),
+        ({"steps": -1}, "steps must be an integer of at least 0, got -1"),
+        ({"steps": 2.5}, "steps must be an integer of at least 0, got 2.5"),
+        ({"every": 0}, "every must be an integer of at least 1, got 0"),
+        ({"keep_every": 0}, "keep_every must be an integer of at least 1, got 0"),
+        ({"batch_size": 0}, "batch_size must be an integer of at least 1, got 0"),
+        ({"batch_size": 61}, "batch_size must be at most the number of images, 60, got 61"),
         (
-            {"batch_size": 4, "rng": 7},
-            "rng must be a numpy.random.Generator when there are minibatches, got 7",
+            {"batch_size": 4},
+            "rng must be a numpy.random.Generator when there are minibatches or noise, got None",
         ),
+        (
+            {"noise": [LabelNoise(1.0)]},
+            "rng must be a numpy.random.Generator when there are minibatches or noise, got None",
+        ),
+        ({"batch_size": 4, "rng": 7}, "rng must be a numpy.random.Generator, got 7"),
+        (
+            {"noise": [0.1], "rng": rng()},
+            r"noise must be a list of ingredients such as LabelNoise\(0.1\), got \[0.1\]",
+        ),
+        ({"noise": LabelNoise(1.0), "rng": rng()}, "noise must be a list of ingredients .* got LabelNoise"),
+        ({"optimizer": "adam"}, r"optimizer must be a rule such as GradientDescent\(0.1\), got 'adam'"),
+        ({"optimizer": Adam}, r"optimizer must be a rule such as GradientDescent\(0.1\), got <class"),
+        ({"optimizer": Freeze(Adam(0.1), units=[3])}, "unit must lie between 0 and 2, got 3"),
         ({"images": DIGITS.images[:, 0]}, r"images must have shape \(N, C, H, W\), got \(60, 8, 8\)"),
         (
             {"images": DIGITS.images[:0], "targets": DIGITS.targets[:0]},
@@ -212,6 +346,13 @@ def test_divergence_of_the_start_has_no_history():
 def test_wrong_arguments(options, message):
     with pytest.raises(ValueError, match=message):
         run(small_net(), **options)
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_label_noise_needs_the_squared_loss():
+    net = small_net(outputs=2, loss="cross_entropy")
+    with pytest.raises(ValueError, match="noise on the targets needs the squared loss, got cross_entropy"):
+        run(net, targets=np.arange(60) % 2, noise=[LabelNoise(0.1)], rng=rng())
 
 
 def test_history_says_what_was_recorded():

@@ -17,6 +17,13 @@ def rate_of(rates: Rates, name: str, value: Inexact[np.ndarray, "..."]) -> Numbe
     return rates if isinstance(rates, float) else rates[name].astype(value.real.dtype)
 
 
+def in_words(rates: Rates) -> str:
+    """One number, or the largest ones."""
+    if isinstance(rates, float):
+        return f"{rates:g}"
+    return "up to " + ", ".join(f"{rate.max():g} for {name}" for name, rate in rates.items())
+
+
 def checked_rates(rates: Rates, what: str, *, zero: bool = False) -> Rates:
     """Give back one number as float, or a mapping with an array for each parameter.
 

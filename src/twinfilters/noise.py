@@ -1,0 +1,183 @@
+r"""Noise in training, and which noise breaks the tie between identical filters (theorem 2, chapters 4 and 11).
+
+An ingredient acts on one quantity of every step, afresh each time:
+
+=============  ==============================================  ============================
+quantity       what the ingredient is given                    ingredients
+=============  ==============================================  ============================
+``targets``    $y$ of the minibatch, (N, O)                    :class:`LabelNoise`
+``images``     $x$ of the minibatch, (N, C, H, W)              :class:`InputDropout`
+``features``   a mask that multiplies the features, (N, F)     :class:`HiddenDropout`
+``gradients``  $\partial L/\partial\theta$ by parameter        :class:`GradientNoise`
+=============  ==============================================  ============================
+
+Noise that reaches all filters alike leaves identical ones identical: it commutes with the swap. Noise drawn for each
+filter does not. Minibatches, the commonest noise, commute; they are drawn by :func:`twinfilters.training.train`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Protocol, runtime_checkable
+
+import numpy as np
+from jaxtyping import Inexact
+
+from twinfilters.network import Parameters
+
+QUANTITIES = ("targets", "images", "features", "gradients")
+
+Quantity = Inexact[np.ndarray, "..."] | Parameters
+
+
+@runtime_checkable
+class Ingredient(Protocol):
+    """What :func:`twinfilters.training.train` asks of noise."""
+
+    acts_on: str
+
+    def disturb(self, quantity: Quantity, rng: np.random.Generator) -> Quantity:
+        """Give back a noisy copy."""
+
+
+@dataclass(frozen=True)
+class LabelNoise:
+    r"""Add normal numbers to the targets: $y+\sigma\xi$. Commutes with the swap. For the squared loss.
+
+    Parameters
+    ----------
+    standard_deviation : $\sigma\ge0$, in units of the targets.
+
+    Raises
+    ------
+    ValueError : a negative standard deviation, or one that is not finite.
+    """
+
+    standard_deviation: float
+    acts_on: ClassVar[str] = "targets"
+
+    def __post_init__(self):
+        _check_standard_deviation(self.standard_deviation)
+
+    def disturb(
+        self, quantity: Inexact[np.ndarray, "N O"], rng: np.random.Generator
+    ) -> Inexact[np.ndarray, "N O"]:
+        """Add noise to targets."""
+        return quantity + _normal(self.standard_deviation, quantity, rng)
+
+
+@dataclass(frozen=True)
+class InputDropout:
+    r"""Blank a share of the pixels, drawn for each image, and divide the others by $1-q$. Commutes with the swap.
+
+    All filters see the same image.
+
+    Parameters
+    ----------
+    rate : $0\le q<1$, the share of pixels that become 0.
+
+    Raises
+    ------
+    ValueError : a rate out of range.
+    """
+
+    rate: float
+    acts_on: ClassVar[str] = "images"
+
+    def __post_init__(self):
+        _check_rate(self.rate)
+
+    def disturb(
+        self, quantity: Inexact[np.ndarray, "N C H W"], rng: np.random.Generator
+    ) -> Inexact[np.ndarray, "N C H W"]:
+        """Blank pixels of images."""
+        return quantity * _dropout(self.rate, quantity, rng)
+
+
+@dataclass(frozen=True)
+class HiddenDropout:
+    r"""Switch units off, drawn for each image and unit, and divide the others by $1-q$. Breaks the tie.
+
+    Parameters
+    ----------
+    rate : $0\le q<1$, the share of features that become 0.
+
+    Raises
+    ------
+    ValueError : a rate out of range.
+    """
+
+    rate: float
+    acts_on: ClassVar[str] = "features"
+
+    def __post_init__(self):
+        _check_rate(self.rate)
+
+    def disturb(
+        self, quantity: Inexact[np.ndarray, "N F"], rng: np.random.Generator
+    ) -> Inexact[np.ndarray, "N F"]:
+        """Put zeros into a mask of features."""
+        return quantity * _dropout(self.rate, quantity, rng)
+
+
+@dataclass(frozen=True)
+class GradientNoise:
+    r"""Add normal numbers to the gradient of the filters: $g+\sigma\xi$. Breaks the tie, unless all share one draw.
+
+    Parameters
+    ----------
+    standard_deviation : $\sigma\ge0$ of each entry, loss per weight.
+    shared : give every filter the same numbers. Then it commutes with the swap.
+
+    Raises
+    ------
+    ValueError : a negative standard deviation, or one that is not finite.
+    """
+
+    standard_deviation: float
+    shared: bool = False
+    acts_on: ClassVar[str] = "gradients"
+
+    def __post_init__(self):
+        _check_standard_deviation(self.standard_deviation)
+
+    def disturb(self, quantity: Parameters, rng: np.random.Generator) -> Parameters:
+        """Add noise to the gradient of the filters."""
+        gradient = quantity["filters"]
+        noise = _normal(self.standard_deviation, gradient[:1] if self.shared else gradient, rng)
+        return {**quantity, "filters": gradient + noise}
+
+
+def acting_on(quantity: str, noise: Sequence[Ingredient]) -> list[Ingredient]:
+    """Those ingredients that act on a quantity, in their order."""
+    return [ingredient for ingredient in noise if ingredient.acts_on == quantity]
+
+
+def disturbed(
+    quantity: Quantity, ingredients: Sequence[Ingredient], rng: np.random.Generator | None
+) -> Quantity:
+    """Let ingredients act on a quantity, one after the other."""
+    for ingredient in ingredients:
+        quantity = ingredient.disturb(quantity, rng)
+    return quantity
+
+
+def _normal(
+    standard_deviation: float, like: Inexact[np.ndarray, "*shape"], rng: np.random.Generator
+) -> Inexact[np.ndarray, "*shape"]:
+    return (standard_deviation * rng.standard_normal(like.shape)).astype(like.dtype)
+
+
+def _dropout(
+    rate: float, like: Inexact[np.ndarray, "*shape"], rng: np.random.Generator
+) -> Inexact[np.ndarray, "*shape"]:
+    return (rng.random(like.shape) >= rate).astype(like.dtype) / like.dtype.type(1 - rate)
+
+
+def _check_standard_deviation(number: float) -> None:
+    if not (np.isfinite(number) and number >= 0):
+        raise ValueError(f"standard_deviation must be finite and at least 0, got {number}")
+
+
+def _check_rate(number: float) -> None:
+    if not 0 <= number < 1:
+        raise ValueError(f"rate must be at least 0 and less than 1, got {number}")

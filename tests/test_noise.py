@@ -1,0 +1,216 @@
+"""Noise: what it does to one quantity, and whether it parts exact twins."""
+
+import numpy as np
+import pytest
+
+from twinfilters import data, twins
+from twinfilters.network import PARAMETERS, FilterNet
+from twinfilters.noise import GradientNoise, HiddenDropout, InputDropout, LabelNoise
+from twinfilters.optimizers import Adam, GradientDescent
+from twinfilters.training import train
+
+# What two orders of adding the same float64 numbers may differ by.
+ROUNDING = {"rtol": 1e-12, "atol": 1e-15}
+# Five standard errors.
+STANDARD_ERRORS = 5
+
+DIGITS = data.digits(3, 8, count=30)
+
+
+def rng(seed=0):
+    return np.random.default_rng(seed)
+
+
+def small_net(**options):
+    return FilterNet.random(rng(1), **{"filters": 3, **options})
+
+
+def run(noise, net=None, *, steps=1, **options):
+    options = {"optimizer": GradientDescent(0.1), "rng": rng(7), **options}
+    return train(net or small_net(), DIGITS.images, DIGITS.targets, steps=steps, noise=noise, **options)
+
+
+# --- one quantity
+
+
+def assert_normal(numbers, standard_deviation):
+    """Mean and variance of independent normal numbers, within their standard errors."""
+    count = numbers.size
+    assert abs(numbers.mean()) < STANDARD_ERRORS * standard_deviation / np.sqrt(count)
+    assert abs(numbers.var() / standard_deviation**2 - 1) < STANDARD_ERRORS * np.sqrt(2 / count)
+
+
+def test_label_noise_is_normal():
+    targets = rng().normal(size=(4000, 2))
+    noisy = LabelNoise(0.3).disturb(targets, rng(1))
+    assert_normal(noisy - targets, 0.3)
+    assert len(np.unique(noisy - targets)) == targets.size
+
+
+@pytest.mark.parametrize("noise", [InputDropout(0.2), HiddenDropout(0.2)])
+def test_dropout_blanks_a_share_and_enlarges_the_rest(noise):
+    values = rng().uniform(1, 2, size=(400, 1, 5, 5) if noise.acts_on == "images" else (2000, 5))
+    dropped = noise.disturb(values, rng(1))
+    off = dropped == 0
+    np.testing.assert_allclose(dropped[~off], values[~off] / 0.8, **ROUNDING)
+    assert abs(off.mean() - 0.2) < STANDARD_ERRORS * np.sqrt(0.2 * 0.8 / off.size)
+    # drawn anew for every entry: no two images, rows or columns agree
+    assert len(np.unique(off.reshape(len(off), -1)[:8], axis=0)) > 4
+    assert not (off[:, ..., 0] == off[:, ..., 1]).all()
+
+
+def test_gradient_noise_is_normal_and_for_the_filters_alone():
+    gradients = {
+        name: rng().normal(size=value.shape) for name, value in small_net(filters=500).parameters.items()
+    }
+    noisy = GradientNoise(0.3).disturb(gradients, rng(1))
+    assert_normal(noisy["filters"] - gradients["filters"], 0.3)
+    for name in ("bias", "readout", "readout_bias"):
+        np.testing.assert_array_equal(noisy[name], gradients[name])
+
+
+def test_shared_gradient_noise_is_the_same_for_all_filters():
+    gradients = small_net(filters=4, kernel=30).parameters
+    added = GradientNoise(0.3, shared=True).disturb(gradients, rng(1))["filters"] - gradients["filters"]
+    np.testing.assert_allclose(added, np.broadcast_to(added[:1], added.shape), **ROUNDING)
+    assert_normal(added[0], 0.3)
+
+
+@pytest.mark.parametrize(
+    "noise", [LabelNoise(0.0), InputDropout(0.0), HiddenDropout(0.0), GradientNoise(0.0)]
+)
+def test_no_noise_is_the_run_without(noise):
+    with_noise, without = run([noise], steps=3).net, run([], steps=3).net
+    for name in PARAMETERS:
+        np.testing.assert_array_equal(with_noise.parameters[name], without.parameters[name])
+
+
+# --- one step of training
+
+
+def assert_one_step(noise, images, targets, batch_size=None):
+    """Training with noise makes the step that the plain gradient makes on noisy data."""
+    net = small_net(padding=1)
+    _, gradients = net.loss_and_gradients(images, targets)
+    after = run([noise], net, batch_size=batch_size).net
+    for name, value in net.parameters.items():
+        np.testing.assert_allclose(after.parameters[name], value - 0.1 * gradients[name], **ROUNDING)
+
+
+def test_label_noise_in_a_step():
+    assert_one_step(LabelNoise(0.3), DIGITS.images, DIGITS.targets + 0.3 * rng(7).standard_normal((30, 1)))
+
+
+def test_input_dropout_in_a_step():
+    kept = rng(7).random(DIGITS.images.shape) >= 0.3
+    assert_one_step(InputDropout(0.3), DIGITS.images * kept / 0.7, DIGITS.targets)
+
+
+def test_noise_follows_the_minibatch():
+    generator = rng(7)
+    batch = generator.permutation(30)[:8]
+    kept = generator.random((8, 1, 8, 8)) >= 0.3
+    assert_one_step(InputDropout(0.3), DIGITS.images[batch] * kept / 0.7, DIGITS.targets[batch], batch_size=8)
+
+
+@pytest.mark.parametrize("loss", ["squared", "cross_entropy"])
+def test_hidden_dropout_in_a_step(loss):
+    """Image by image: with the features of some units off, their readouts are 0."""
+    net = small_net(outputs=2, loss=loss)
+    mask = (rng(7).random((30, 3)) >= 0.4) / 0.6
+    targets = np.eye(2)[np.arange(30) % 2]
+    wanted = {name: np.zeros_like(value) for name, value in net.parameters.items()}
+    for n in range(30):
+        masked = net.with_parameters(readout=net.readout * mask[n])
+        _, gradients = masked.loss_and_gradients(DIGITS.images[n : n + 1], targets[n : n + 1])
+        gradients["readout"] = gradients["readout"] * mask[n]
+        for name in wanted:
+            wanted[name] += gradients[name] / 30
+    options = {"optimizer": GradientDescent(0.1), "steps": 1, "rng": rng(7), "noise": [HiddenDropout(0.4)]}
+    after = train(net, DIGITS.images, targets, **options).net
+    for name, value in net.parameters.items():
+        np.testing.assert_allclose(after.parameters[name], value - 0.1 * wanted[name], rtol=1e-11, atol=1e-14)
+
+
+def test_gradient_noise_in_a_step():
+    noisy, plain = run([GradientNoise(0.3)]).net, run([]).net
+    added = -0.1 * 0.3 * rng(7).standard_normal(plain.filters.shape)
+    np.testing.assert_allclose(noisy.filters - plain.filters, added, rtol=1e-11, atol=1e-14)
+
+
+def test_ingredients_act_one_after_the_other():
+    generator = rng(7)
+    first, second = (generator.standard_normal((30, 1)) for _ in range(2))
+    net = small_net()
+    _, gradients = net.loss_and_gradients(DIGITS.images, DIGITS.targets + first + 2 * second)
+    after = run([LabelNoise(1.0), LabelNoise(2.0)], net).net
+    np.testing.assert_allclose(after.filters, net.filters - 0.1 * gradients["filters"], **ROUNDING)
+
+
+def test_noise_is_drawn_anew_in_each_step():
+    history = run(
+        [GradientNoise(1.0)],
+        optimizer=GradientDescent({**dict.fromkeys(PARAMETERS, 0.0), "filters": 1e-9}),
+        steps=2,
+        record={"filters": lambda net: net.filters},
+    )
+    first, second = np.diff(history["filters"], axis=0)
+    assert not np.isclose(first, second, rtol=1e-2, atol=0).any()
+
+
+def test_recorded_loss_is_without_noise():
+    net = small_net()
+    history = run([LabelNoise(1.0), HiddenDropout(0.5)], net, steps=0)
+    assert history["loss"][0] == net.mean_loss(DIGITS.images, DIGITS.targets)
+    history = run([LabelNoise(1.0), HiddenDropout(0.5)], net, steps=1)
+    assert history["loss"][0] == net.mean_loss(DIGITS.images, DIGITS.targets)
+
+
+# --- theorem 2: which noise parts exact twins
+
+
+def gap_after(noise, optimizer):
+    net = twins.make_twins(small_net(), 0, 2)
+    history = run(noise, net, steps=100, optimizer=optimizer, batch_size=8)
+    assert twins.gap(history.net, 0, 1) > 0
+    assert np.abs(history.net.filters - net.filters).max() > 1e-3
+    return twins.gap(history.net, 0, 2)
+
+
+@pytest.mark.parametrize("optimizer", [GradientDescent(0.1), Adam(0.01)])
+@pytest.mark.parametrize(
+    "noise",
+    [
+        [LabelNoise(1.0)],
+        [InputDropout(0.3)],
+        [GradientNoise(0.1, shared=True)],
+        [InputDropout(0.3), LabelNoise(1.0)],
+    ],
+)
+@pytest.mark.usefixtures("unchecked")
+def test_noise_that_reaches_all_filters_alike_keeps_exact_twins(noise, optimizer):
+    assert gap_after(noise, optimizer) == 0
+
+
+@pytest.mark.parametrize("optimizer", [GradientDescent(0.1), Adam(0.01)])
+@pytest.mark.parametrize("noise", [[HiddenDropout(0.3)], [GradientNoise(0.1)]])
+@pytest.mark.usefixtures("unchecked")
+def test_noise_drawn_for_each_filter_parts_exact_twins(noise, optimizer):
+    assert gap_after(noise, optimizer) > 1e-3
+
+
+# --- wrong arguments
+
+
+@pytest.mark.parametrize("kind", [LabelNoise, GradientNoise])
+@pytest.mark.parametrize("number", [-0.1, float("nan"), float("inf")])
+def test_standard_deviation_must_not_be_negative(kind, number):
+    with pytest.raises(ValueError, match=f"standard_deviation must be finite and at least 0, got {number}"):
+        kind(number)
+
+
+@pytest.mark.parametrize("kind", [InputDropout, HiddenDropout])
+@pytest.mark.parametrize("number", [-0.1, 1.0, float("nan")])
+def test_rate_must_be_a_share(kind, number):
+    with pytest.raises(ValueError, match=f"rate must be at least 0 and less than 1, got {number}"):
+        kind(number)
