@@ -158,7 +158,8 @@ class FilterNet:
         )
         if patches.size == 0 or not np.isfinite(patches).all():
             raise ValueError(f"images must be finite, and at least one, got shape {images.shape}")
-        return patches.astype(np.result_type(patches, self.filters.real.dtype), copy=False)
+        dtype = self.filters.real.dtype
+        return patches.astype(np.result_type(dtype, 1j) if np.iscomplexobj(patches) else dtype, copy=False)
 
     def preactivations(self, images: ArrayLike) -> Inexact[np.ndarray, "N F P"]:
         r"""Give the answer of each filter at each position, $z_{nkp}=w_k\cdot x_{np}+b_k$."""
@@ -239,7 +240,7 @@ class FilterNet:
             "readout": grad_readout,
             "readout_bias": residuals.sum(axis=0) / count,
         }
-        return loss.mean(), gradients
+        return loss.mean().item(), gradients
 
     def mean_loss_of_patches(
         self, patches: Inexact[np.ndarray, "N D P"], targets: Inexact[np.ndarray, "N O"]
@@ -247,7 +248,7 @@ class FilterNet:
         """Do the work of :meth:`mean_loss` for patches and targets that are already checked."""
         (values,) = activation(self.activation)(self._preactivations(patches))
         outputs = self._outputs(self._mean_over_positions(values))
-        return loss_function(self.loss)(outputs, targets)[0].mean()
+        return loss_function(self.loss)(outputs, targets)[0].mean().item()
 
     def _preactivations(self, patches: Inexact[np.ndarray, "N D P"]) -> Inexact[np.ndarray, "N F P"]:
         # (F,D) . (N,D,P) -> (N,F,P)
