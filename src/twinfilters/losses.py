@@ -1,9 +1,9 @@
 r"""Losses, one number an image, with their derivatives by the outputs.
 
 Each one is a function ``f(outputs, targets, order)`` that returns $[\ell, \ell', \ell'']$, differentiated by the
-outputs up to the order asked for, with shapes (N,), (N, O) and (N, O, O); axes may stand before N. The first derivative
-is the *residual signal* $r$ of chapters 3 and 9: it is all that a filter ever hears of the others. The formulas stand
-for the arrays of NumPy and of PyTorch alike.
+outputs up to the order asked for, with shapes (N,), (N, O) and (N, O, O), in the floating type of the outputs; axes may
+stand before N. The first derivative is the *residual signal* $r$ of chapters 3 and 9: it is all that a filter ever
+hears of the others. The formulas stand for the arrays of NumPy and of PyTorch alike.
 """
 
 from collections.abc import Callable
@@ -20,7 +20,7 @@ Derivatives = list[Inexact[Any, "..."]]
 def squared(outputs: Outputs, targets: Outputs, order: int = 0) -> Derivatives:
     r"""Half the squared distance, $\ell=\frac12\sum_o(f_o-y_o)^2$; residual $f-y$, second derivative 1."""
     xp = array_namespace(outputs)
-    residual = outputs - targets
+    residual = outputs - xp.astype(targets, outputs.dtype, copy=False)
     loss = 0.5 * xp.sum(residual * residual, axis=-1)
     if order < 2:
         return [loss, residual][: order + 1]
@@ -33,6 +33,7 @@ def cross_entropy(outputs: Outputs, targets: Outputs, order: int = 0) -> Derivat
     Residual $p-y$, second derivative $\mathrm{diag}(p)-pp^\top$.
     """
     xp = array_namespace(outputs)
+    targets = xp.astype(targets, outputs.dtype, copy=False)
     shifted = outputs - xp.max(outputs.real, axis=-1, keepdims=True)
     log_probabilities = shifted - xp.log(xp.sum(xp.exp(shifted), axis=-1, keepdims=True))
     probabilities = xp.exp(log_probabilities)
