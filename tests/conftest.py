@@ -6,8 +6,8 @@ import pytest
 from hypothesis import settings
 from jaxtyping import config, install_import_hook
 
-# Before anything imports the package: pytest reads this file first.
-install_import_hook("twinfilters", "beartype.beartype")
+# Before anything imports the package: pytest reads this file first. A float may be given as an int, as in PEP 484.
+install_import_hook("twinfilters", "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))")
 
 settings.register_profile("developer", deadline=None)
 settings.register_profile("ci", deadline=None, derandomize=True)
