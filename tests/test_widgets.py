@@ -3,6 +3,8 @@ import re
 
 import ipywidgets
 import matplotlib.pyplot as plt
+import nbclient
+import nbformat
 import numpy as np
 import pytest
 import traitlets
@@ -218,6 +220,41 @@ def test_draw_must_return_a_figure():
 def test_in_a_notebook_only_the_live_view_is_displayed():
     data, _ = explore(draw, power=(1, 3), log=False)._repr_mimebundle_()
     assert set(data) == {"text/plain", "application/vnd.jupyter.widget-view+json"}
+
+
+NOTEBOOK = """
+import matplotlib.pyplot as plt
+from twinfilters import plotting
+from twinfilters.widgets import explore
+plotting.use_style()
+plt.subplots()[1].plot([1, 2])
+plt.show()
+---
+def draw(power):
+    figure, axes = plt.subplots()
+    axes.plot([1, 2**power])
+    return figure, f"Power {power}."
+widget = explore(draw, power=[1, 2, 3])
+widget
+---
+widget.value = {"power": 3}
+print(widget.description, "var(--tf-twin-a" in widget.svg)
+"""
+
+
+def test_in_a_real_kernel():
+    cells = [nbformat.v4.new_code_cell(source) for source in NOTEBOOK.split("---")]
+    notebook = nbformat.v4.new_notebook(cells=cells)
+    nbclient.NotebookClient(notebook, timeout=120, kernel_name="python3").execute()
+    figure, view, printed = (cell.outputs for cell in notebook.cells)
+    assert [set(output["data"]) for output in figure] == [{"text/plain", "image/svg+xml"}]
+    assert "var(--tf-twin-a, #0a69b3)" in figure[0]["data"]["image/svg+xml"]
+    (view,) = view
+    assert view["data"]["text/plain"] == "explore(draw, power=[1, 2, 3])"
+    assert "application/vnd.jupyter.widget-view+json" in view["data"]
+    assert "text/html" not in view["data"]
+    # One stream and nothing else: drawing leaves no stray figure behind.
+    assert [output.get("text") for output in printed] == ["Power 3. True\n"]
 
 
 # --- while the book is built
