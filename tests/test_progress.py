@@ -4,9 +4,8 @@ import io
 import sys
 from types import SimpleNamespace
 
-import nbformat
 import pytest
-from nbclient import NotebookClient
+from jupyter_client.manager import start_new_kernel
 
 from twinfilters import progress
 
@@ -63,15 +62,44 @@ def test_a_program_without_standard_error_is_not_watched(monkeypatch):
     assert not progress.somebody_watches()
 
 
-def test_nothing_is_stored_in_a_notebook_that_a_tool_runs():
-    code = """
-    import time
-    from twinfilters import progress
-    progress.DELAY = 0.0
-    with progress.progress(0, 3) as numbers:
-        for _ in numbers:
-            time.sleep(0.2)
-    """
-    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(code)])
-    NotebookClient(notebook, kernel_name="python3").execute()
-    assert notebook.cells[0].outputs == []
+CELL = """
+import time
+from twinfilters import progress
+progress.DELAY = 0.0
+with progress.progress(0, 3) as numbers:
+    for _ in numbers:
+        time.sleep(0.2)
+"""
+
+
+@pytest.fixture(scope="module")
+def kernel():
+    manager, client = start_new_kernel(kernel_name="python3")
+    yield client
+    client.stop_channels()
+    manager.shutdown_kernel(now=True)
+
+
+def shown(kernel, *, person):
+    """What a cell displays to a front end, or to a tool such as nbclient, which answers no questions."""
+    seen = []
+    kernel.execute_interactive(
+        CELL, allow_stdin=person, stdin_hook=print, output_hook=seen.append, timeout=60
+    )
+    assert {message["msg_type"] for message in seen} <= {
+        "status",
+        "execute_input",
+        "display_data",
+        "update_display_data",
+    }
+    return [message["content"]["data"]["text/plain"] for message in seen if "data" in message["content"]]
+
+
+def test_nothing_is_stored_in_a_notebook_that_a_tool_runs(kernel):
+    assert shown(kernel, person=False) == []
+
+
+def test_bar_in_a_notebook_leaves_an_empty_line(kernel):
+    lines = shown(kernel, person=True)
+    assert lines[0].startswith("training:   0%")
+    assert lines[-1] == ""

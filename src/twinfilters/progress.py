@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Iterable
 from contextlib import AbstractContextManager, nullcontext
+from typing import Any
 
 # Seconds after which a run is long.
 DELAY = 2.0
@@ -19,9 +20,10 @@ def progress(start: int, stop: int) -> AbstractContextManager[Iterable[int]]:
     """
     if not somebody_watches():
         return nullcontext(range(start, stop))
-    from tqdm.auto import tqdm
+    from tqdm import tqdm
 
-    return tqdm(range(start, stop), desc="training", unit="step", delay=DELAY, leave=False)
+    place = {"file": _NotebookLine(), "ncols": 80} if _kernel() else {}
+    return tqdm(range(start, stop), desc="training", unit="step", delay=DELAY, leave=False, **place)
 
 
 def somebody_watches() -> bool:
@@ -30,8 +32,34 @@ def somebody_watches() -> bool:
     A front end lets a cell ask that person for input; nbclient and nbval, which run notebooks to store and to compare
     their outputs, do not.
     """
-    shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
-    kernel = getattr(shell, "kernel", None)
+    kernel = _kernel()
     if kernel is not None:
         return bool(getattr(kernel, "_allow_stdin", False))
     return sys.stderr is not None and sys.stderr.isatty()
+
+
+def _kernel() -> Any:
+    shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
+    return getattr(shell, "kernel", None)
+
+
+class _NotebookLine:
+    """One line of output that is written anew each time, and empty at the end.
+
+    A widget would leave an error message behind in a saved notebook, and standard error a coloured box.
+    """
+
+    def __init__(self):
+        self.handle = None
+
+    def write(self, text: str) -> None:
+        from IPython.display import display
+
+        line = {"text/plain": text.strip()}
+        if self.handle is not None:
+            self.handle.update(line, raw=True)
+        elif text.strip():
+            self.handle = display(line, raw=True, display_id=True)
+
+    def flush(self) -> None:
+        """Every line is shown at once."""
