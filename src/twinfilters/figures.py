@@ -28,7 +28,7 @@ def twin_gradients(
     gradients : as :meth:`twinfilters.network.FilterNet.loss_and_gradients` gives them.
     i, j : twin A and twin B.
     """
-    figure, axes = plt.subplots(2, 3, figsize=(6.4, 6.0))
+    figure, axes = plt.subplots(2, 3, figsize=(5.0, 4.9))
     for row, name, arrays in zip(axes, ROWS, (net.parameters, gradients), strict=True):
         filters = arrays["filters"][[i, j], 0]
         numbers = np.stack([arrays["bias"][[i, j]], arrays["readout"][0, [i, j]]])
@@ -75,7 +75,7 @@ def filter_row(filters: Float[np.ndarray, "F K L"], titles: Sequence[str], colou
     filters : (F, K, L)
     titles, colours : one a filter.
     """
-    figure, axes = plt.subplots(1, len(filters), figsize=(6.4, 1.6))
+    figure, axes = plt.subplots(1, len(filters), figsize=(6.0, 1.5))
     for ax, image, title, colour in zip(axes, filters, titles, colours, strict=True):
         filter_image(ax, image, limit=np.abs(filters).max())
         ax.set_title(title, loc="center", color=colour, fontsize=9)
