@@ -69,6 +69,22 @@ def test_gradient_noise_is_normal_and_for_the_filters_alone():
         np.testing.assert_array_equal(noisy[name], gradients[name])
 
 
+def test_gradient_noise_is_for_the_filters_of_every_layer():
+    gradients = {"filters": np.zeros((2, 1, 2, 2)), "filters2": np.zeros((3, 2, 1, 1)), "bias2": np.zeros(3)}
+    noisy = GradientNoise(0.3).disturb(gradients, rng(1))
+    assert {name: len(np.unique(value)) for name, value in noisy.items()} == {
+        "filters": 8,
+        "filters2": 6,
+        "bias2": 1,
+    }
+    shared = GradientNoise(0.3, shared=True).disturb(gradients, rng(1))
+    assert {name: len(np.unique(value)) for name, value in shared.items()} == {
+        "filters": 4,
+        "filters2": 2,
+        "bias2": 1,
+    }
+
+
 def test_shared_gradient_noise_is_the_same_for_all_filters():
     gradients = small_net(filters=4, kernel=30).parameters
     added = GradientNoise(0.3, shared=True).disturb(gradients, rng(1))["filters"] - gradients["filters"]

@@ -95,7 +95,9 @@ class InputDropout:
 
 @dataclass(frozen=True)
 class HiddenDropout:
-    r"""Switch units off, drawn for each image and unit, and divide the others by $1-q$. Breaks the tie.
+    r"""Switch units of the last layer off, drawn for each image and unit. Breaks the tie.
+
+    The others are divided by $1-q$.
 
     Parameters
     ----------
@@ -121,12 +123,12 @@ class HiddenDropout:
 
 @dataclass(frozen=True)
 class GradientNoise:
-    r"""Add normal numbers to the gradient of the filters: $g+\sigma\xi$. Breaks the tie, unless all share one draw.
+    r"""Add normal numbers to the gradient of all filters: $g+\sigma\xi$. Breaks the tie, unless they share one draw.
 
     Parameters
     ----------
     standard_deviation : $\sigma\ge0$ of each entry, loss per weight.
-    shared : give every filter the same numbers. Then it commutes with the swap.
+    shared : give all filters of a layer the same numbers. Then it commutes with the swap.
 
     Raises
     ------
@@ -142,9 +144,15 @@ class GradientNoise:
 
     def disturb(self, quantity: Parameters, rng: np.random.Generator) -> Parameters:
         """Add noise to the gradient of the filters."""
-        gradient = quantity["filters"]
-        noise = _normal(self.standard_deviation, gradient[:1] if self.shared else gradient, rng)
-        return {**quantity, "filters": gradient + noise}
+        return {
+            name: gradient + self._noise(gradient, rng) if name.startswith("filters") else gradient
+            for name, gradient in quantity.items()
+        }
+
+    def _noise(
+        self, gradient: Inexact[np.ndarray, "F C K L"], rng: np.random.Generator
+    ) -> Inexact[np.ndarray, "F2 C K L"]:
+        return _normal(self.standard_deviation, gradient[:1] if self.shared else gradient, rng)
 
 
 def acting_on(quantity: str, noise: Sequence[Ingredient]) -> list[Ingredient]:

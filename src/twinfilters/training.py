@@ -160,7 +160,7 @@ class _Data:
     """Checked data, in the network's floating type."""
 
     images: Inexact[np.ndarray, "N C H W"]
-    patches: Inexact[np.ndarray, "N D P"]
+    patches: Inexact[np.ndarray, "N D *P"]
     targets: Inexact[np.ndarray, "N O"]
 
     @classmethod
@@ -226,7 +226,9 @@ class _Run:
         if on["images"]:
             patches = net.patches(disturbed(data.images[batch], on["images"], rng))
         if on["features"]:
-            mask = disturbed(np.ones((len(patches), net.units), patches.dtype), on["features"], rng)
+            mask = disturbed(
+                np.ones((len(patches), net.readout.shape[1]), patches.dtype), on["features"], rng
+            )
         loss, gradients = net.loss_and_gradients_of_patches(patches, targets, mask)
         return loss, disturbed(gradients, on["gradients"], rng)
 

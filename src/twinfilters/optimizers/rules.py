@@ -216,7 +216,7 @@ class Adam(_Descent):
 class Muon(_Descent):
     r"""Orthogonalised momentum for the filters, as torch.optim.Muon; Adam for all else. Commutes with the swap.
 
-    With the gradient $G$ of the filters, one row a unit: $V\leftarrow\mu V+G$, and
+    With the gradient $G$ of a layer's filters, one row a unit: $V\leftarrow\mu V+G$, and
     $W\leftarrow W-\alpha\sqrt{\max(1,F/D)}\;\mathrm{orthogonalize}(G+\mu V)$ (chapter 4). No weight decay.
 
     Exact twins stay exact to the last bit. Nearly identical ones part fast: the iteration multiplies a small difference
@@ -239,27 +239,35 @@ class Muon(_Descent):
         put(self, momentum=below_one(self.momentum, "momentum"))
 
     def _initial_state(self, parameters: Parameters) -> dict[str, Any]:
-        others = {name: value for name, value in parameters.items() if name != "filters"}
-        return {
-            "velocity": np.zeros_like(parameters["filters"]),
-            "others": Adam(self.learning_rate)._initial_state(others),
-        }
+        filters, others = _split(parameters)
+        return {"velocity": _zeros(filters), "others": Adam(self.learning_rate)._initial_state(others)}
 
     def update(
         self, parameters: Parameters, gradients: Parameters, state: dict[str, Any]
     ) -> tuple[Parameters, dict[str, Any]]:
         """Make one step; the state holds the velocity of the filters and Adam's state."""
-        filters, gradient = parameters["filters"], gradients["filters"]
-        velocity = self.momentum * state["velocity"] + gradient
-        rows = (gradient + self.momentum * velocity).reshape(len(filters), -1)
-        direction = max(1.0, rows.shape[0] / rows.shape[1]) ** 0.5 * orthogonalize(rows)
-        stepped = self._descend({"filters": filters}, {"filters": direction.reshape(filters.shape)})
-        others = {name: value for name, value in parameters.items() if name != "filters"}
+        filters, others = _split(parameters)
+        velocity = {name: self.momentum * state["velocity"][name] + gradients[name] for name in filters}
+        direction = {
+            name: _orthogonal_direction(gradients[name] + self.momentum * velocity[name]) for name in filters
+        }
+        stepped = self._descend(filters, direction)
         others, adam = Adam(self.learning_rate).update(others, gradients, state["others"])
         return {name: {**stepped, **others}[name] for name in parameters}, {
             "velocity": velocity,
             "others": adam,
         }
+
+
+def _split(parameters: Parameters) -> tuple[Parameters, Parameters]:
+    """Part the filters of all layers from the rest."""
+    filters = {name: value for name, value in parameters.items() if name.startswith("filters")}
+    return filters, {name: value for name, value in parameters.items() if name not in filters}
+
+
+def _orthogonal_direction(gradient: Inexact[np.ndarray, "F C K L"]) -> Inexact[np.ndarray, "F C K L"]:
+    rows = gradient.reshape(len(gradient), -1)
+    return max(1.0, rows.shape[0] / rows.shape[1]) ** 0.5 * orthogonalize(rows).reshape(gradient.shape)
 
 
 def orthogonalize(matrix: Inexact[np.ndarray, "F D"]) -> Inexact[np.ndarray, "F D"]:

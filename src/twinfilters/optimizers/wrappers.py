@@ -6,12 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool
 
-from twinfilters.network import PARAMETERS, Parameters
+from twinfilters.network import Parameters
 from twinfilters.optimizers.rates import Rates, check_rates_fit, checked_rates, positive, put, rate_of
 from twinfilters.optimizers.rules import Rule, State
-
-# Which axis of a parameter counts the units; the readout's bias belongs to none.
-UNIT_AXIS = {"filters": 0, "bias": 0, "readout": 1}
 
 
 @dataclass(frozen=True)
@@ -144,53 +141,66 @@ class Freeze(_Wrapper):
     ----------
     rule : what moves the others. It is told that the gradient of what is frozen is 0.
     units : these units, with filter, bias and readout; all by default.
-    parameters : only these, out of "filters", "bias", "readout" and, if units are not given, "readout_bias"; by default
-        all that belong to the units. Frozen readouts: ``Freeze(rule, parameters=("readout", "readout_bias"))``.
+    parameters : only these; by default all that belong to the units. Frozen readouts:
+        ``Freeze(rule, parameters=("readout", "readout_bias"))``.
+    layer : the layer of the units, 1 for the first.
 
     Raises
     ------
-    ValueError : no rule; neither units nor parameters; an unknown parameter.
+    ValueError : no rule; neither units nor parameters.
     """
 
     units: Collection[int] | None = None
     parameters: Collection[str] | None = None
+    layer: int = 1
 
     def __post_init__(self):
         super().__post_init__()
-        known = PARAMETERS if self.units is None else tuple(UNIT_AXIS)
         if self.units is None and self.parameters is None:
             raise ValueError("Freeze needs units, or parameters, got neither")
-        if isinstance(self.parameters, str) or not set(self.parameters or ()) <= set(known):
-            raise ValueError(f"parameters must be a collection out of {known}, got {self.parameters!r}")
+        if isinstance(self.parameters, str):
+            raise ValueError(f"parameters must be a collection of names, got {self.parameters!r}")
 
     def start(self, parameters: Parameters) -> State:
         """State of the rule inside before the first step.
 
         Raises
         ------
-        ValueError : there is no such unit.
+        ValueError : there is no such layer, unit or parameter; a parameter that belongs to no unit, beside units.
         """
-        count = len(parameters["filters"])
+        axes = self._unit_axes(parameters)
+        filters = next(iter(axes))
+        if filters not in parameters:
+            raise ValueError(f"layer must be one that the network has, got {self.layer}")
         for unit in self.units or ():
-            if not 0 <= unit < count:
-                raise ValueError(f"unit must lie between 0 and {count - 1}, got {unit}")
+            if not 0 <= unit < len(parameters[filters]):
+                raise ValueError(f"unit must lie between 0 and {len(parameters[filters]) - 1}, got {unit}")
+        known = tuple(parameters if self.units is None else axes)
+        if not set(self.parameters or ()) <= set(known):
+            raise ValueError(f"parameters must be a collection out of {known}, got {self.parameters!r}")
         return super().start(parameters)
 
     def update(self, parameters: Parameters, gradients: Parameters, state: State) -> tuple[Parameters, State]:
         """Make one step of the rule with what is free."""
-        frozen = {name: self._frozen(name, value.shape) for name, value in parameters.items()}
+        frozen = {name: self._frozen(name, parameters) for name in parameters}
         free_gradients = {name: np.where(frozen[name], 0, gradients[name]) for name in parameters}
         stepped, state = self.rule.update(parameters, free_gradients, state)
         return {
             name: np.where(frozen[name], value, stepped[name]) for name, value in parameters.items()
         }, state
 
-    def _frozen(self, name: str, shape: tuple[int, ...]) -> Bool[np.ndarray, "..."]:
+    def _unit_axes(self, parameters: Parameters) -> dict[str, int]:
+        """Parameters of the layer's units, and the axis that counts the units."""
+        this, above = "" if self.layer == 1 else str(self.layer), f"filters{self.layer + 1}"
+        return {f"filters{this}": 0, f"bias{this}": 0, above if above in parameters else "readout": 1}
+
+    def _frozen(self, name: str, parameters: Parameters) -> Bool[np.ndarray, "..."]:
         """Which entries of a parameter are frozen, in a form that broadcasts to its shape."""
-        if name not in (UNIT_AXIS if self.parameters is None else self.parameters):
+        axes = self._unit_axes(parameters)
+        if name not in (axes if self.parameters is None else self.parameters):
             return np.array(False)
         if self.units is None:
             return np.array(True)
-        axis = UNIT_AXIS[name]
-        frozen = np.isin(np.arange(shape[axis]), list(self.units))
-        return frozen.reshape([-1 if n == axis else 1 for n in range(len(shape))])
+        shape = parameters[name].shape
+        frozen = np.isin(np.arange(shape[axes[name]]), list(self.units))
+        return frozen.reshape([-1 if axis == axes[name] else 1 for axis in range(len(shape))])
