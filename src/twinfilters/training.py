@@ -157,7 +157,7 @@ class _Point:
 
 @dataclass(frozen=True, eq=False)
 class _Data:
-    """Checked data, in the network's floating type."""
+    """Checked data."""
 
     images: Inexact[np.ndarray, "N C H W"]
     patches: Inexact[np.ndarray, "N D *P"]
@@ -166,8 +166,7 @@ class _Data:
     @classmethod
     def of(cls, net: FilterNet, images: ArrayLike, targets: ArrayLike) -> "_Data":
         patches = net.patches(images)
-        targets = checked_targets(targets, len(patches), len(net.readout), net.loss)
-        return cls(images, patches, targets.astype(patches.dtype, copy=False))
+        return cls(images, patches, checked_targets(targets, len(patches), len(net.readout), net.loss))
 
 
 @dataclass(frozen=True, eq=False)
