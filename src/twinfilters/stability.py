@@ -14,14 +14,14 @@ the same within a unit and between the twins, and cancels (:func:`twinfilters.in
 The growth rate is $\rho=-\lambda_{\min}(T)$: twins part where it is positive (chapter 8).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable
 
 import numpy as np
 from jaxtyping import Inexact
 from numpy.typing import ArrayLike
 
 from twinfilters.activations import activation
-from twinfilters.losses import checked_targets
+from twinfilters.losses import checked_targets, loss_function
 from twinfilters.network import FilterNet
 
 # Entries of the patches that are worked on at a time: 2 MB in double precision, so that they stay in cache.
@@ -51,9 +51,15 @@ def transverse_hessian(
     ------
     ValueError : there is no such unit; images or targets of a wrong shape or type, empty or not finite.
     """
-    splitting, coupling = transverse_blocks(net, images, targets, unit)
-    nothing = np.zeros((len(coupling), len(coupling)), coupling.dtype)
-    return np.block([[splitting, coupling.T], [coupling, nothing]])
+    return _assembled(*transverse_blocks(net, images, targets, unit))
+
+
+def transverse_hessian_of_patches(
+    net: FilterNet, patches: Inexact[np.ndarray, "N D P"], targets: Inexact[np.ndarray, "N O"], unit: int
+) -> Inexact[np.ndarray, "U U"]:
+    """Do the work of :func:`transverse_hessian` for patches and targets that are already checked."""
+    blocks = _blocks(len(patches), patches[0].size)
+    return _assembled(*_mean_blocks(net, [(patches[block], targets[block]) for block in blocks], unit))
 
 
 def transverse_blocks(
@@ -78,23 +84,11 @@ def transverse_blocks(
     ------
     ValueError : as :func:`transverse_hessian`.
     """
-    weights = np.append(net.unit(unit)["filter"], net.unit(unit)["bias"])
-    readout = net.unit(unit)["readout"]
-    targets = checked_targets(targets, len(images), len(readout), net.loss)
-    total = 0
-    for block, inputs in blocks_of_inputs(net, images):
-        residuals = net.residuals(images[block], targets[block])
-        positions = inputs.shape[2]
-        # (N,M,P) -> (M,NP)
-        inputs = inputs.swapaxes(0, 1).reshape(len(weights), -1)
-        _, slopes, curvatures = activation(net.activation)(weights @ inputs, 2)
-        pulls = np.repeat(residuals @ readout, positions) * curvatures
-        signals = np.repeat(residuals, positions, axis=0).T * slopes
-        # (U,NP) . (M,NP) -> (U,M)
-        total = total + np.concatenate([pulls * inputs, signals]) @ inputs.T
-    mean = total / (len(images) * positions)
-    splitting, coupling = mean[: len(weights)], mean[len(weights) :]
-    return (splitting + splitting.T) / 2, coupling
+    net.unit(unit)
+    entries = net.patches(images[:1]).size
+    targets = checked_targets(targets, len(images), len(net.readout), net.loss)
+    blocks = _blocks(len(images), entries)
+    return _mean_blocks(net, ((net.patches(images[block]), targets[block]) for block in blocks), unit)
 
 
 def growth_rate(matrix: ArrayLike) -> float:
@@ -182,30 +176,61 @@ def growth_bound(splitting: ArrayLike, coupling: ArrayLike) -> float:
     return float(np.max(np.hypot(curvatures, 2 * sizes) - curvatures) / 2)
 
 
-def blocks_of_inputs(
-    net: FilterNet, images: ArrayLike
-) -> Iterator[tuple[slice, Inexact[np.ndarray, "N M P"]]]:
-    """Yield the patches of a few images at a time, with the bias's input 1 as their last entry, M = D + 1.
+def with_bias_input(patches: Inexact[np.ndarray, "N D P"]) -> Inexact[np.ndarray, "N M P"]:
+    """Append the bias's input, 1, to each patch: M = D + 1."""
+    return np.concatenate([patches, np.ones_like(patches[:, :1])], axis=1)
 
-    Parameters
-    ----------
-    net, images : as in :func:`transverse_hessian`.
 
-    Yields
-    ------
-    block : which images.
-    inputs : (N, M, P), their patches.
+def weights_and_bias(net: FilterNet) -> Inexact[np.ndarray, "F M"]:
+    """Each unit's filter and bias as one row, M = D + 1."""
+    return np.concatenate([net.filters.reshape(net.units, -1), net.bias[:, None]], axis=1)
 
-    Raises
-    ------
-    ValueError : images of a wrong shape or type, empty or not finite.
-    """
-    entries = net.patches(images[:1]).size
+
+def _blocks(images: int, entries: int) -> list[slice]:
+    """Cut the images into blocks, given how many entries the patches of one of them have."""
     size = max(1, BLOCK_ENTRIES // entries)
-    for start in range(0, len(images), size):
-        patches = net.patches(images[start : start + size])
-        ones = np.ones_like(patches[:, :1])
-        yield slice(start, start + size), np.concatenate([patches, ones], axis=1)
+    return [slice(start, start + size) for start in range(0, images, size)]
+
+
+def _mean_blocks(
+    net: FilterNet,
+    data: Iterable[tuple[Inexact[np.ndarray, "N D P"], Inexact[np.ndarray, "N O"]]],
+    unit: int,
+) -> tuple[Inexact[np.ndarray, "M M"], Inexact[np.ndarray, "O M"]]:
+    total, patches_seen = 0, 0
+    for patches, targets in data:
+        total = total + _sum_over_patches(net, patches, targets, unit)
+        patches_seen += patches.shape[0] * patches.shape[2]
+    splitting, coupling = np.split(total / patches_seen, [total.shape[1]])
+    return (splitting + splitting.T) / 2, coupling
+
+
+def _sum_over_patches(
+    net: FilterNet, patches: Inexact[np.ndarray, "N D P"], targets: Inexact[np.ndarray, "N O"], unit: int
+) -> Inexact[np.ndarray, "U M"]:
+    """S above G, not yet divided by the number of patches."""
+    positions = patches.shape[2]
+    # (N,M,P) -> (M,NP)
+    inputs = with_bias_input(patches).swapaxes(0, 1).reshape(patches.shape[1] + 1, -1)
+    # (F,M) . (M,NP) -> (F,NP)
+    preactivations = weights_and_bias(net) @ inputs
+    _, slopes, curvatures = activation(net.activation)(preactivations[unit], 2)
+    (values,) = activation(net.activation)(preactivations)
+    features = values.reshape(net.units, -1, positions).mean(axis=2)
+    # (F,N) . (O,F) -> (N,O)
+    outputs = features.T @ net.readout.T + net.readout_bias
+    _, residuals = loss_function(net.loss)(outputs, targets, 1)
+    pulls = np.repeat(residuals @ net.readout[:, unit], positions) * curvatures
+    signals = np.repeat(residuals.T, positions, axis=1) * slopes
+    # (U,NP) . (M,NP) -> (U,M)
+    return np.concatenate([pulls * inputs, signals]) @ inputs.T
+
+
+def _assembled(
+    splitting: Inexact[np.ndarray, "M M"], coupling: Inexact[np.ndarray, "O M"]
+) -> Inexact[np.ndarray, "U U"]:
+    nothing = np.zeros((len(coupling), len(coupling)), coupling.dtype)
+    return np.block([[splitting, coupling.T], [coupling, nothing]])
 
 
 def _checked_symmetric(matrix: ArrayLike) -> Inexact[np.ndarray, "U U"]:
