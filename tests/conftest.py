@@ -9,8 +9,8 @@ from jaxtyping import config, install_import_hook
 # Before anything imports the package: pytest reads this file first. A float may be given as an int, as in PEP 484.
 install_import_hook("twinfilters", "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))")
 
-settings.register_profile("developer", deadline=None)
-settings.register_profile("ci", deadline=None, derandomize=True)
+settings.register_profile("developer", deadline=None, max_examples=50)
+settings.register_profile("ci", deadline=None, max_examples=50, derandomize=True)
 settings.load_profile("ci" if os.environ.get("CI") else "developer")
 
 
