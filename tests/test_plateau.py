@@ -413,6 +413,10 @@ def test_filters_have_the_overlaps_asked_for():
 
 def test_twin_filters_come_out_as_twins():
     start = plateau.symmetric_plateau(3)
+    large, _ = plateau.weights_with_overlaps(
+        1e6 * start.Q, 1e6 * start.R, 1e6 * start.T, 50, np.random.default_rng(17)
+    )
+    assert_allclose(large[1:], large[[0, 0]], rtol=0, atol=1e-9)
     student, teacher = plateau.weights_with_overlaps(start.Q, start.R, start.T, 50, np.random.default_rng(17))
     assert_allclose(student[1:], student[[0, 0]], atol=1e-12)
     assert_allclose(student @ teacher.T / 50, start.R, atol=1e-13)
@@ -870,6 +874,10 @@ def test_learning_rate_without_a_plateau_is_named():
 def test_overlaps_are_accepted_up_to_rounding():
     assert plateau.generalization_error([[1.0]], [[1.0 + 5e-8]], [[1.0]]) == pytest.approx(0, abs=1e-7)
     assert plateau.integral_i2([[1.0, 0.5], [0.5 + 5e-11, 1.0]]) == pytest.approx(2 / np.pi * np.arcsin(0.25))
+    # what counts as rounding grows with the covariance
+    large = [[1e6, 5e5], [5e5 + 5e-5, 1e6]]
+    assert plateau.integral_i2(large) == pytest.approx(2 / np.pi * np.arcsin(0.5), rel=1e-5)
+    assert plateau.generalization_error([[1e6]], [[1e6 + 0.05]], [[1e6]]) == pytest.approx(0, abs=1e-3)
     with pytest.raises(ValueError, match="positive semidefinite"):
         plateau.generalization_error([[1.0]], [[1.0 + 2e-6]], [[1.0]])
     with pytest.raises(ValueError, match="symmetric"):
