@@ -85,9 +85,8 @@ def transverse_blocks(
     ValueError : as :func:`transverse_hessian`.
     """
     net.unit(unit)
-    entries = net.patches(images[:1]).size
+    blocks = image_blocks(net, images)
     targets = checked_targets(targets, len(images), len(net.readout), net.loss)
-    blocks = _blocks(len(images), entries)
     return _mean_blocks(net, ((net.patches(images[block]), targets[block]) for block in blocks), unit)
 
 
@@ -184,6 +183,16 @@ def with_bias_input(patches: Inexact[np.ndarray, "N D P"]) -> Inexact[np.ndarray
 def weights_and_bias(net: FilterNet) -> Inexact[np.ndarray, "F M"]:
     """Each unit's filter and bias as one row, M = D + 1."""
     return np.concatenate([net.filters.reshape(net.units, -1), net.bias[:, None]], axis=1)
+
+
+def image_blocks(net: FilterNet, images: ArrayLike) -> list[slice]:
+    """Cut images into blocks whose patches stay in cache.
+
+    Raises
+    ------
+    ValueError : images of a wrong shape, too small for the filters, empty, not floating or not finite.
+    """
+    return _blocks(len(images), net.patches(images[:1]).size)
 
 
 def _blocks(images: int, entries: int) -> list[slice]:
