@@ -95,6 +95,13 @@ def accumulate(
     return sums
 
 
+def add_up(terms: Inexact[np.ndarray, "*rest J"], arithmetic: str) -> Inexact[np.ndarray, "*rest"]:
+    """Sum over the last axis, in ``"position_blind"`` arithmetic by :func:`tree_sum`."""
+    if arithmetic == "blas":
+        return terms.sum(axis=-1)
+    return tree_sum(np.moveaxis(terms, -1, 0).copy())
+
+
 def tree_sum(terms: Inexact[np.ndarray, "J *rest"]) -> Inexact[np.ndarray, "*rest"]:
     """Sum over the first axis in a balanced binary tree of elementwise additions; overwrites its input."""
     count = len(terms)

@@ -158,6 +158,19 @@ def extract_patches(
     return layer.patches()[:, 0]
 
 
+def output_size(
+    size: tuple[int, int], kernel: Pair, *, stride: Pair = 1, padding: Padding = 0, dilation: Pair = 1
+) -> tuple[int, int]:
+    """Height and width of what :func:`conv2d` makes of images of that height and width.
+
+    Raises
+    ------
+    ValueError : as :func:`conv2d`.
+    """
+    image, filters = np.zeros((0, 1, *size)), np.zeros((1, 1, *_pair(kernel, "kernel", least=1)))
+    return _Layer.of(image, filters, stride, padding, dilation, 1, "blas").out_shape[2:]
+
+
 @dataclass(frozen=True, eq=False)
 class _Layer:
     """One call's checked arguments. Filters are held as (G, F / G, D)."""
