@@ -13,7 +13,7 @@ import numpy as np
 from array_api_compat import array_namespace, device
 from jaxtyping import Inexact, Shaped
 
-Outputs = Inexact[Any, "*runs N O"]
+Outputs = Inexact[Any, "*#runs N O"]
 Derivatives = list[Inexact[Any, "..."]]
 
 

@@ -9,6 +9,7 @@ from jaxtyping import Inexact
 from twinfilters.arithmetic import combine
 from twinfilters.network import Parameters
 from twinfilters.optimizers.rates import (
+    Numbers,
     Rates,
     below_one,
     check_rates_fit,
@@ -304,6 +305,6 @@ def _zeros(parameters: Parameters) -> Parameters:
 
 
 def _mix(
-    decay: float, old: Inexact[np.ndarray, "*shape"], new: Inexact[np.ndarray, "*shape"]
+    decay: Numbers, old: Inexact[np.ndarray, "*shape"], new: Inexact[np.ndarray, "*shape"]
 ) -> Inexact[np.ndarray, "*shape"]:
     return decay * old + (1 - decay) * new
