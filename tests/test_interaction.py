@@ -17,9 +17,7 @@ from twinfilters.interaction import (
 )
 from twinfilters.network import FilterNet
 from twinfilters.optimizers import Freeze, GradientDescent, Momentum
-from twinfilters.optimizers import Momentum
 from twinfilters.stability import growth_rate, transverse_hessian
-from twinfilters.training import train
 from twinfilters.training import train
 
 # The same products in another order, relative to the largest entry.
