@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from checks import assert_close
-from twinfilters.arithmetic import ARITHMETICS, accumulate, check_arithmetic, combine, tree_sum
+from twinfilters import arithmetic as module
+from twinfilters.arithmetic import ARITHMETICS, accumulate, add_up, check_arithmetic, combine, tree_sum
 
 RTOL = 1e-12
 
@@ -63,6 +64,22 @@ def test_each_row_is_what_it_is_alone_to_the_last_bit(i, j, k, n, seed, dtype):
         assert combine(alone, rows, "position_blind").tobytes() == products[:, row].tobytes()
         sum_alone = accumulate(alone, rows.swapaxes(1, 2), "position_blind")
         assert sum_alone.tobytes() == sums[row].tobytes()
+
+
+@pytest.mark.parametrize("cached", [1, 200, 10**9])
+def test_how_many_rows_are_summed_at_once_changes_no_bit(monkeypatch, cached):
+    left, right = draw(0, (5, 2, 7, 6)), draw(1, (5, 2, 3, 6))
+    wanted = accumulate(left, right, "position_blind")
+    monkeypatch.setattr(module, "CACHED", cached)
+    assert accumulate(left, right, "position_blind").tobytes() == wanted.tobytes()
+
+
+@each_arithmetic
+def test_add_up_sums_over_the_last_axis(arithmetic):
+    terms = draw(0, (3, 4, 5))
+    copy = terms.copy()
+    assert_close(add_up(terms, arithmetic), terms.sum(axis=2), RTOL)
+    assert (terms == copy).all()
 
 
 def test_combine_adds_in_the_order_of_the_terms():

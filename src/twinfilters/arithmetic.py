@@ -61,7 +61,7 @@ def _empty_combination(
     """Room for a result with i outermost in memory, where one operation runs through all of the data."""
     batch = np.broadcast_shapes(coefficients.shape[:-2], rows.shape[:-2])
     memory = np.empty((coefficients.shape[-2], *batch, rows.shape[-1]), np.result_type(coefficients, rows))
-    return np.moveaxis(memory, 0, -2)
+    return memory.transpose(*range(1, memory.ndim - 1), 0, -1)
 
 
 def accumulate(
@@ -73,7 +73,7 @@ def accumulate(
     ----------
     left : (N, ..., I, P)
     right : (N, ..., J, P)
-    arithmetic : "blas" or "position_blind"; the latter adds in a balanced binary tree over n and p together.
+    arithmetic : "blas" or "position_blind"; the latter adds in a balanced binary tree, first over n, then over p.
 
     Returns
     -------
@@ -81,17 +81,14 @@ def accumulate(
     """
     if arithmetic == "blas":
         return (left @ right.swapaxes(-1, -2)).sum(axis=0)
-    # (N,...,J,P) -> (...,J,NP)
-    left, right = (np.moveaxis(array, 0, -2) for array in (left, right))
-    left, right = (array.reshape(*array.shape[:-2], -1) for array in (left, right))
-    *batch, units, _ = left.shape
-    sums = np.empty((*batch, units, right.shape[-2]), np.result_type(left, right))
+    units, entries = left.shape[-2], right.shape[-2]
+    sums = np.empty((*left.shape[1:-1], entries), np.result_type(left, right))
     at_once = max(1, min(units, CACHED // max(1, right.size)))
-    terms = np.empty((*batch, at_once, *right.shape[-2:]), sums.dtype)
+    terms = np.empty((*left.shape[:-2], at_once, *right.shape[-2:]), sums.dtype)
     for start in range(0, units, at_once):
         some = left[..., start : start + at_once, None, :]
         products = _multiply(some, right[..., None, :, :], terms[..., : some.shape[-3], :, :])
-        sums[..., start : start + at_once, :] = tree_sum(np.moveaxis(products, -1, 0))
+        sums[..., start : start + at_once, :] = add_up(tree_sum(products), arithmetic)
     return sums
 
 
@@ -99,7 +96,7 @@ def add_up(terms: Inexact[np.ndarray, "*rest J"], arithmetic: str) -> Inexact[np
     """Sum over the last axis, in ``"position_blind"`` arithmetic by :func:`tree_sum`."""
     if arithmetic == "blas":
         return terms.sum(axis=-1)
-    return tree_sum(np.moveaxis(terms, -1, 0).copy())
+    return tree_sum(terms.T.copy()).T
 
 
 def tree_sum(terms: Inexact[np.ndarray, "J *rest"]) -> Inexact[np.ndarray, "*rest"]:
@@ -116,7 +113,7 @@ def tree_sum(terms: Inexact[np.ndarray, "J *rest"]) -> Inexact[np.ndarray, "*res
 
 def _multiply(left: np.ndarray, right: np.ndarray, out: np.ndarray) -> np.ndarray:
     """Elementwise product; complex ones from real operations, since fused kernels round body and tail differently."""
-    if not np.iscomplexobj(out):
+    if out.dtype.kind != "c":
         return np.multiply(left, right, out=out)
     out.real = left.real * right.real - left.imag * right.imag
     out.imag = left.real * right.imag + left.imag * right.real
