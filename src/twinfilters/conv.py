@@ -15,6 +15,8 @@ $$\frac{\partial L}{\partial w_{fd}}=\sum_{n,p}\delta_{nfp}\,x_{ndp},\qquad
 where the last one is added up over all patches that contain a pixel.
 """
 
+import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from operator import index
 
@@ -23,6 +25,11 @@ from jaxtyping import Inexact
 from numpy.typing import ArrayLike
 
 from twinfilters.arithmetic import accumulate, check_arithmetic, combine
+
+# Entries of patches in a block, which stay in the cache, and the least images in one: they lie side by side in memory,
+# where the pixels of a small window are short runs.
+BLOCK = 2**18
+RUN = 8
 
 Pair = int | tuple[int, int]
 Padding = Pair | tuple[tuple[int, int], tuple[int, int]]
@@ -69,10 +76,13 @@ def conv2d(
            [20., 24.]])
     """
     layer = _Layer.of(images, filters, stride, padding, dilation, groups, arithmetic)
-    bias = None if bias is None else _checked_bias(bias, layer.out_shape[1])
-    # (G,F,D) . (N,G,D,P) -> (N,G,F,P)
-    out = combine(layer.filters, layer.patches(), arithmetic).reshape(layer.out_shape)
-    return out if bias is None else out + bias[:, None, None]
+    bias = np.zeros_like(layer.filters[..., 0]) if bias is None else _checked_bias(bias, layer.out_shape[1])
+    out = np.empty(layer.out_shape, np.result_type(layer.images, layer.filters, bias))
+    for block in layer.blocks(arithmetic):
+        # (G,F,D) . (G,D,PN) -> (G,F,PN)
+        rows = combine(layer.filters, layer.patches(block), arithmetic) + bias.reshape(groups, -1, 1)
+        out[block] = _images_first(rows.reshape(*layer.out_shape[1:], -1))
+    return out
 
 
 def conv2d_backward(
@@ -116,16 +126,19 @@ def conv2d_backward(
         raise ValueError(
             f"grad_out must have the shape of the output, {layer.out_shape}, got {grad_out.shape}"
         )
-    patches = layer.patches()
-    grad_rows = grad_out.reshape(len(grad_out), groups, layer.filters.shape[1], patches.shape[-1])
-    # (N,G,F,P) . (N,G,D,P) -> (G,F,D)
-    grad_filters = accumulate(grad_rows, patches, arithmetic)
-    ones = np.ones((len(grad_out), groups, 1, grad_rows.shape[-1]), grad_out.dtype)
-    # (N,G,F,P) . (N,G,1,P) -> (G,F,1)
-    grad_bias = accumulate(grad_rows, ones, arithmetic)
-    # (G,D,F) . (N,G,F,P) -> (N,G,D,P)
-    grad_patches = combine(layer.filters.swapaxes(-1, -2), grad_rows, arithmetic)
-    return layer.fold(grad_patches), grad_filters.reshape(layer.filters_shape), grad_bias.reshape(-1)
+    grad_images = np.empty(layer.images.shape, np.result_type(layer.filters, grad_out))
+    grad_filters = np.zeros(layer.filters.shape, np.result_type(layer.images, grad_out))
+    grad_bias = np.zeros((*layer.filters.shape[:2], 1), grad_out.dtype)
+    for block in layer.blocks(arithmetic):
+        patches = layer.patches(block)
+        grad_rows = _images_last(grad_out[block]).reshape(*layer.filters.shape[:2], patches.shape[-1])
+        # (G,F,PN) . (G,D,PN) -> (G,F,D)
+        grad_filters += accumulate(grad_rows[None], patches[None], arithmetic)
+        # (G,F,PN) . (G,1,PN) -> (G,F,1)
+        grad_bias += accumulate(grad_rows[None], np.ones_like(grad_rows[None, :, :1]), arithmetic)
+        # (G,D,F) . (G,F,PN) -> (G,D,PN)
+        grad_images[block] = layer.fold(combine(layer.filters.swapaxes(-1, -2), grad_rows, arithmetic))
+    return grad_images, grad_filters.reshape(layer.filters_shape), grad_bias.reshape(-1)
 
 
 def extract_patches(
@@ -155,7 +168,10 @@ def extract_patches(
     images = _checked_array(images, "images", "(N, C, H, W)", ndim=4)
     shape = (1, images.shape[1], *_pair(kernel, "kernel", least=1))
     layer = _Layer.of(images, np.zeros(shape, images.dtype), stride, padding, dilation, 1, "blas")
-    return layer.patches()[:, 0]
+    # (1,D,PN) -> (N,D,P)
+    positions = math.prod(layer.out_shape[2:])
+    patches = layer.patches(slice(None)).reshape(layer.filters.shape[-1], positions, len(images))
+    return np.ascontiguousarray(_images_first(patches))
 
 
 def output_size(
@@ -173,7 +189,7 @@ def output_size(
 
 @dataclass(frozen=True, eq=False)
 class _Layer:
-    """One call's checked arguments. Filters are held as (G, F / G, D)."""
+    """One call's checked arguments. Filters are held as (G, F / G, D), patches with the images on the last axis."""
 
     images: Inexact[np.ndarray, "N C H W"]
     filters: Inexact[np.ndarray, "G F D"]
@@ -220,7 +236,14 @@ class _Layer:
         )
         return len(self.images), self.filters_shape[0], height, width
 
-    def windows(self):
+    def blocks(self, arithmetic: str) -> Iterator[slice]:
+        """Images that are taken at once: with BLAS as many as stay in the cache, or all, in one sum."""
+        count, _, height, width = self.out_shape
+        entries = self.images.shape[1] * math.prod(self.filters_shape[2:]) * height * width
+        step = max(RUN, BLOCK // entries) if arithmetic == "blas" else max(1, count)
+        return (slice(start, start + step) for start in range(0, count, step))
+
+    def windows(self) -> Iterator[tuple[tuple[slice | int, ...], tuple[slice, ...]]]:
         """For each weight of a filter, the slice of the padded image that it is multiplied with."""
         height, width = self.out_shape[2:]
         (step_y, step_x), (dil_y, dil_x) = self.stride, self.dilation
@@ -228,26 +251,33 @@ class _Layer:
             for m, column in enumerate(range(0, self.extent[1], dil_x)):
                 rows = slice(row, row + step_y * (height - 1) + 1, step_y)
                 columns = slice(column, column + step_x * (width - 1) + 1, step_x)
-                yield (..., k, m, slice(None), slice(None)), (..., rows, columns)
+                yield (slice(None), k, m), (slice(None), rows, columns)
 
-    def patches(self) -> Inexact[np.ndarray, "N G D P"]:
-        padded = np.pad(self.images, ((0, 0), (0, 0), *self.padding))
-        n, channels = self.images.shape[:2]
-        patches = np.empty((n, channels, *self.filters_shape[2:], *self.out_shape[2:]), self.images.dtype)
+    @property
+    def inside(self) -> tuple[slice, ...]:
+        """What of a padded image is the image."""
+        (top, _), (left, _) = self.padding
+        height, width = self.images.shape[2:]
+        return slice(None), slice(top, top + height), slice(left, left + width)
+
+    def patches(self, block: slice) -> Inexact[np.ndarray, "G D PN"]:
+        images = _images_last(self.images[block])
+        padded = np.zeros((len(images), *self.padded_size, images.shape[-1]), images.dtype)
+        padded[self.inside] = images
+        windows = (*self.filters_shape[2:], *self.out_shape[2:])
+        patches = np.empty((len(images), *windows, images.shape[-1]), images.dtype)
         for weight, window in self.windows():
             patches[weight] = padded[window]
-        height, width = self.out_shape[2:]
-        return patches.reshape(n, self.groups, self.filters.shape[-1], height * width)
+        return patches.reshape(self.groups, self.filters.shape[-1], math.prod(patches.shape[3:]))
 
-    def fold(self, patches: Inexact[np.ndarray, "N G D P"]) -> Inexact[np.ndarray, "N C H W"]:
+    def fold(self, patches: Inexact[np.ndarray, "G D PN"]) -> Inexact[np.ndarray, "N C H W"]:
         """Add each patch back to where it came from: the transpose of :meth:`patches`."""
-        n, channels, height, width = self.images.shape
-        patches = patches.reshape(n, channels, *self.filters_shape[2:], *self.out_shape[2:])
-        padded = np.zeros((n, channels, *self.padded_size), patches.dtype)
+        channels = self.images.shape[1]
+        patches = patches.reshape(channels, *self.filters_shape[2:], *self.out_shape[2:], -1)
+        padded = np.zeros((channels, *self.padded_size, patches.shape[-1]), patches.dtype)
         for weight, window in self.windows():
             padded[window] += patches[weight]
-        (top, _), (left, _) = self.padding
-        return padded[:, :, top : top + height, left : left + width]
+        return _images_first(padded[self.inside])
 
     def _check_extent(self) -> None:
         if any(extent > size for extent, size in zip(self.extent, self.padded_size, strict=True)):
@@ -255,6 +285,14 @@ class _Layer:
                 "filters must fit into the padded image, got filters spanning "
                 f"{self.extent} for an image padded to {self.padded_size}"
             )
+
+
+def _images_last(array: Inexact[np.ndarray, "N *rest"]) -> Inexact[np.ndarray, "*rest N"]:
+    return np.moveaxis(array, 0, -1)
+
+
+def _images_first(array: Inexact[np.ndarray, "*rest N"]) -> Inexact[np.ndarray, "N *rest"]:
+    return np.moveaxis(array, -1, 0)
 
 
 def _checked_array(value: ArrayLike, name: str, wanted: str = "", ndim: int | None = None) -> np.ndarray:
