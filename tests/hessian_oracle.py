@@ -26,7 +26,8 @@ def loss_hessian(net, images, targets):
         z = functional.conv2d(
             images, filters, units[:, length], stride=net.stride, padding=net.padding, dilation=net.dilation
         )
-        features = ACTIVATIONS[net.activation](z).mean(dim=(2, 3))
+        values = ACTIVATIONS[net.activation](z)
+        features = values.amax(dim=(2, 3)) if net.pooling == "max" else values.mean(dim=(2, 3))
         outputs = features @ units[:, length + 1 :] + readout_bias
         if net.loss == "squared":
             return 0.5 * ((outputs - targets) ** 2).sum(dim=1).mean()

@@ -159,6 +159,13 @@ def test_hessian_blocks_of_one_unit_and_of_two(activation, loss, outputs):
     assert_close(gauss_newton(net, images, targets, 0), whole[0, :, 1], TORCH)
 
 
+def test_a_maximum_over_positions():
+    net, images, targets = problem(pooling="max")
+    whole = loss_hessian(net, images, targets)
+    assert_close(frozen_twin_hessian(net, images, targets, 2), whole[2, :, 2], TORCH)
+    assert_close(-forces(net, images, targets).total, unit_gradients(net, images, targets), ROUNDING)
+
+
 @pytest.mark.parametrize("loss", ["squared", "cross_entropy"])
 def test_gauss_newton_has_no_negative_eigenvalue(loss):
     matrix = gauss_newton(*problem(loss=loss, outputs=3, count=3), 1)
@@ -251,3 +258,20 @@ def test_units_that_do_not_exist():
             function(*problem(), 3)
     with pytest.raises(ValueError, match="unit must lie between 0 and 2, got -1"):
         gauss_newton(*problem(), 0, -1)
+
+
+def test_networks_that_are_not_covered():
+    digits = data.digits(3, 8, count=5)
+    deep, flat = (
+        FilterNet.random(rng(), filters=(2, 3)),
+        FilterNet.random(rng(), pooling="none", positions=36),
+    )
+    for net in (deep, flat):
+        message = "net must have one convolutional layer and pooling 'mean' or 'max', got "
+        for function in (potential, energy, forces):
+            with pytest.raises(ValueError, match=message):
+                function(net, digits.images, digits.targets)
+        with pytest.raises(ValueError, match=message):
+            pair_potential(net, digits.images)
+        with pytest.raises(ValueError, match=message):
+            gauss_newton(net, digits.images, digits.targets, 0)

@@ -151,6 +151,10 @@ def test_wrong_arguments():
     net, images, targets = pair(0.1)
     with pytest.raises(ValueError, match="kicks need the activation 'relu', got 'tanh'"):
         relu_kicks(FilterNet.random(rng()), images, targets, RATE)
+    with pytest.raises(
+        ValueError, match="kicks need one convolutional layer and mean pooling, got 1 with pooling 'max'"
+    ):
+        relu_kicks(FilterNet.random(rng(), activation="relu", pooling="max"), images, targets, RATE)
     with pytest.raises(ValueError, match="learning_rate must be positive and finite, got 0"):
         relu_kicks(net, images, targets, 0.0)
     with pytest.raises(ValueError, match="twins must be two different units, got i = j = 1"):

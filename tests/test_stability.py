@@ -103,6 +103,14 @@ def test_antisymmetric_block_of_the_whole_hessian(activation, loss, outputs):
     assert_close(transverse_hessian(net, images, targets, 0), wanted, TORCH)
 
 
+@pytest.mark.parametrize("activation", ["identity", "gelu", "relu"])
+def test_antisymmetric_block_with_a_maximum_over_positions(activation):
+    net, images, targets = problem(activation=activation, pooling="max")
+    whole = loss_hessian(net, images, targets)
+    for k, wanted in ((0, whole[0, :, 0] - whole[0, :, 1]), (1, whole[1, :, 1] - whole[1, :, 0])):
+        assert_close(transverse_hessian(net, images, targets, k), wanted, TORCH)
+
+
 @pytest.mark.parametrize("activation", ["tanh", "gelu"])
 def test_antisymmetric_directions_see_nothing_but_themselves(activation):
     """The gap neither pushes the centre nor any other unit, to first order."""
@@ -354,6 +362,19 @@ def test_errors_of_the_network_come_through():
         transverse_hessian(net, images[:0], targets[:0], 0)
     with pytest.raises(ValueError, match=r"targets must be floating with shape \(N, O\) = \(7, 2\)"):
         transverse_hessian(net, images, targets[:5], 0)
+
+
+@pytest.mark.parametrize(
+    ("net", "got"),
+    [
+        (FilterNet.random(rng(), pooling="none", positions=36), "got 1 with pooling 'none'"),
+        (FilterNet.random(rng(), filters=(2, 3)), "got 2 with pooling 'mean'"),
+    ],
+)
+def test_networks_that_are_not_covered(net, got):
+    pair = data.digits(3, 8, count=5)
+    with pytest.raises(ValueError, match=f"net must have one convolutional layer and pooling .* {got}"):
+        transverse_hessian(net, pair.images, pair.targets, 0)
 
 
 def test_digits_part():

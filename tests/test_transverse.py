@@ -193,3 +193,22 @@ def test_wrong_data():
         next(batches(pair(), np.full_like(DIGITS.images, np.nan), DIGITS.targets))
     with pytest.raises(ValueError, match="targets must be floating"):
         next(batches(pair(), DIGITS.images, DIGITS.targets[:3]))
+
+
+def test_networks_that_are_not_covered():
+    with pytest.raises(
+        ValueError, match="net must have one convolutional layer and pooling 'mean' or 'max', got 2"
+    ):
+        TransverseRun.start(FilterNet.random(rng(), filters=(2, 3)), DESCENT, directions())
+
+
+def test_a_maximum_over_positions():
+    """Gaps of 1e-7 in a real run: no patch overtakes another, so the linear theory holds."""
+    net = pair(1e-7, pooling="max")
+    start = TransverseRun.start(net, DESCENT, twins.difference(net)[:, None])
+    patches = net.patches(DIGITS.images)
+    position = start.after(patches, DIGITS.targets)
+    _, gradients = net.loss_and_gradients(DIGITS.images, DIGITS.targets)
+    stepped, _ = DESCENT.update(net.parameters, gradients, None)
+    measured = twins.difference(net.with_parameters(stepped))
+    assert_close(position.gaps[:, 0], measured, 1e-6)

@@ -23,7 +23,7 @@ from numpy.typing import ArrayLike
 from twinfilters.activations import activation
 from twinfilters.losses import checked_targets, loss_function
 from twinfilters.network import FilterNet
-from twinfilters.stability import image_blocks, transverse_hessian, with_bias_input
+from twinfilters.stability import check_covered, image_blocks, pooled, transverse_hessian, with_bias_input
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,7 +79,7 @@ def potential(net: FilterNet, images: ArrayLike, targets: ArrayLike) -> Inexact[
 
     Raises
     ------
-    ValueError : another loss; data that do not fit the network.
+    ValueError : a network that is not covered; another loss; data that do not fit the network.
     """
     targets = _checked_squared(net, images, targets) - net.readout_bias
     # (N,O) . (N,F) -> (O,F)
@@ -96,8 +96,9 @@ def pair_potential(net: FilterNet, images: ArrayLike) -> Inexact[np.ndarray, "F 
 
     Raises
     ------
-    ValueError : images that do not fit the network.
+    ValueError : a network that is not covered; images that do not fit the network.
     """
+    check_covered(net)
     features = net.features(images)
     # (N,F) . (N,F) -> (F,F)
     return features.T @ features / len(features)
@@ -116,7 +117,7 @@ def energy(net: FilterNet, images: ArrayLike, targets: ArrayLike) -> Energy:
 
     Raises
     ------
-    ValueError : another loss; data that do not fit the network.
+    ValueError : a network that is not covered; another loss; data that do not fit the network.
     """
     external = -(net.readout * potential(net, images, targets)).sum(axis=0)
     wanted = _checked_squared(net, images, targets) - net.readout_bias
@@ -137,7 +138,7 @@ def forces(net: FilterNet, images: ArrayLike, targets: ArrayLike) -> Forces:
 
     Raises
     ------
-    ValueError : another loss; data that do not fit the network.
+    ValueError : a network that is not covered; another loss; data that do not fit the network.
     """
     wanted = _checked_squared(net, images, targets) - net.readout_bias
     features, slopes = feature_gradients(net, images)
@@ -170,9 +171,10 @@ def gauss_newton(
 
     Raises
     ------
-    ValueError : there is no such unit; data that do not fit the network.
+    ValueError : a network that is not covered; there is no such unit; data that do not fit the network.
     """
     other = unit if other is None else other
+    check_covered(net)
     for k in (unit, other):
         net.unit(k)
     outputs = net.outputs(images)
@@ -202,7 +204,7 @@ def frozen_twin_hessian(
 
     Raises
     ------
-    ValueError : there is no such unit; data that do not fit the network.
+    ValueError : a network that is not covered; there is no such unit; data that do not fit the network.
     """
     own = transverse_hessian(net, images, targets, unit)
     return own + gauss_newton(net, images, targets, unit)
@@ -215,15 +217,16 @@ def feature_gradients(
 
     Raises
     ------
-    ValueError : images that do not fit the network.
+    ValueError : a network that is not covered; images that do not fit the network.
     """
     parts = []
     for block in image_blocks(net, images):
         patches = net.patches(images[block])
         values, slopes = activation(net.activation)(net.preactivations(images[block]), 1)
+        features, shares = pooled(net, values)
         # (N,F,P) . (N,M,P) -> (N,F,M)
-        gradients = slopes @ with_bias_input(patches).swapaxes(1, 2) / patches.shape[2]
-        parts.append((values.mean(axis=2), gradients))
+        gradients = (shares * slopes) @ with_bias_input(patches).swapaxes(1, 2)
+        parts.append((features, gradients))
     features, gradients = zip(*parts, strict=True)
     return np.concatenate(features), np.concatenate(gradients)
 
@@ -248,5 +251,6 @@ def _overlap(net: FilterNet) -> Inexact[np.ndarray, "F F"]:
 def _checked_squared(net: FilterNet, images: ArrayLike, targets: ArrayLike) -> Inexact[np.ndarray, "N O"]:
     if net.loss != "squared":
         raise ValueError(f"a pair potential needs the loss 'squared', got {net.loss!r}")
+    check_covered(net)
     net.patches(images[:1])
     return checked_targets(targets, len(images), len(net.readout), net.loss)

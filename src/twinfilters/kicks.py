@@ -80,11 +80,15 @@ def relu_kicks(
 
     Raises
     ------
-    ValueError : another activation than ReLU; no such units; a learning rate that is not positive and finite; data that
-        do not fit the network.
+    ValueError : another activation than ReLU, another pooling than the mean, more than one layer; no such units; a
+        learning rate that is not positive and finite; data that do not fit the network.
     """
     if net.activation != "relu":
         raise ValueError(f"kicks need the activation 'relu', got {net.activation!r}")
+    if net.depth != 1 or net.pooling != "mean":
+        raise ValueError(
+            f"kicks need one convolutional layer and mean pooling, got {net.depth} with pooling {net.pooling!r}"
+        )
     learning_rate = positive(learning_rate, "learning_rate")
     twins.difference(net, i, j)
     patches = net.patches(images)

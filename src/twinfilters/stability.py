@@ -12,6 +12,9 @@ last entry of the filter, whose input is 1: $x_p$ has $M=D+1$ entries, and $T$ h
 the same within a unit and between the twins, and cancels (:func:`twinfilters.interaction.gauss_newton`).
 
 The growth rate is $\rho=-\lambda_{\min}(T)$: twins part where it is positive (chapter 8).
+
+All this is for one convolutional layer with mean pooling, or with a maximum over positions, whose place in
+$\frac1P\sum_p$ is taken by the position where it is attained.
 """
 
 from collections.abc import Iterable
@@ -23,6 +26,7 @@ from numpy.typing import ArrayLike
 from twinfilters.activations import activation
 from twinfilters.losses import checked_targets, loss_function
 from twinfilters.network import FilterNet
+from twinfilters.pooling import pool
 
 # Entries of the patches that are worked on at a time: 2 MB in double precision, so that they stay in cache.
 BLOCK_ENTRIES = 2**18
@@ -49,7 +53,8 @@ def transverse_hessian(
 
     Raises
     ------
-    ValueError : there is no such unit; images or targets of a wrong shape or type, empty or not finite.
+    ValueError : a network that is not covered; there is no such unit; images or targets of a wrong shape or type, empty
+        or not finite.
     """
     return _assembled(*transverse_blocks(net, images, targets, unit))
 
@@ -190,9 +195,28 @@ def image_blocks(net: FilterNet, images: ArrayLike) -> list[slice]:
 
     Raises
     ------
-    ValueError : images of a wrong shape, too small for the filters, empty, not floating or not finite.
+    ValueError : a network that is not covered; images of a wrong shape, too small for the filters, empty, not floating
+        or not finite.
     """
+    check_covered(net)
     return _blocks(len(images), net.patches(images[:1]).size)
+
+
+def check_covered(net: FilterNet) -> None:
+    """Raise ValueError unless the network has one convolutional layer and pools over positions."""
+    if net.depth != 1 or net.pooling == "none":
+        raise ValueError(
+            "net must have one convolutional layer and pooling 'mean' or 'max', "
+            f"got {net.depth} with pooling {net.pooling!r}"
+        )
+
+
+def pooled(
+    net: FilterNet, values: Inexact[np.ndarray, "N F P"]
+) -> tuple[Inexact[np.ndarray, "N F"], Inexact[np.ndarray, "N F P"]]:
+    """Pool, and say which share of a feature's gradient each position gets: 1 / P, or all at the maximum."""
+    features, back = pool(net.pooling)(values, "blas")
+    return features[:, :, 0], np.broadcast_to(back(np.ones_like(features)), values.shape)
 
 
 def _blocks(images: int, entries: int) -> list[slice]:
@@ -206,18 +230,18 @@ def _mean_blocks(
     data: Iterable[tuple[Inexact[np.ndarray, "N D P"], Inexact[np.ndarray, "N O"]]],
     unit: int,
 ) -> tuple[Inexact[np.ndarray, "M M"], Inexact[np.ndarray, "O M"]]:
-    total, patches_seen = 0, 0
+    total, images = 0, 0
     for patches, targets in data:
         total = total + _sum_over_patches(net, patches, targets, unit)
-        patches_seen += patches.shape[0] * patches.shape[2]
-    splitting, coupling = np.split(total / patches_seen, [total.shape[1]])
+        images += len(patches)
+    splitting, coupling = np.split(total / images, [total.shape[1]])
     return (splitting + splitting.T) / 2, coupling
 
 
 def _sum_over_patches(
     net: FilterNet, patches: Inexact[np.ndarray, "N D P"], targets: Inexact[np.ndarray, "N O"], unit: int
 ) -> Inexact[np.ndarray, "U M"]:
-    """S above G, not yet divided by the number of patches."""
+    """S above G, not yet divided by the number of images."""
     positions = patches.shape[2]
     # (N,M,P) -> (M,NP)
     inputs = with_bias_input(patches).swapaxes(0, 1).reshape(patches.shape[1] + 1, -1)
@@ -225,12 +249,14 @@ def _sum_over_patches(
     preactivations = weights_and_bias(net) @ inputs
     _, slopes, curvatures = activation(net.activation)(preactivations[unit], 2)
     (values,) = activation(net.activation)(preactivations)
-    features = values.reshape(net.units, -1, positions).mean(axis=2)
-    # (F,N) . (O,F) -> (N,O)
-    outputs = features.T @ net.readout.T + net.readout_bias
+    values = values.reshape(net.units, -1, positions).swapaxes(0, 1)
+    features, shares = pooled(net, values)
+    # (N,F) . (O,F) -> (N,O)
+    outputs = features @ net.readout.T + net.readout_bias
     _, residuals = loss_function(net.loss)(outputs, targets, 1)
-    pulls = np.repeat(residuals @ net.readout[:, unit], positions) * curvatures
-    signals = np.repeat(residuals.T, positions, axis=1) * slopes
+    shares = shares[:, unit].ravel()
+    pulls = np.repeat(residuals @ net.readout[:, unit], positions) * shares * curvatures
+    signals = np.repeat(residuals.T, positions, axis=1) * shares * slopes
     # (U,NP) . (M,NP) -> (U,M)
     return np.concatenate([pulls * inputs, signals]) @ inputs.T
 

@@ -24,7 +24,7 @@ from twinfilters.losses import checked_targets
 from twinfilters.network import FilterNet, Parameters
 from twinfilters.noise import Ingredient, acting_on, disturbed
 from twinfilters.optimizers import Rule, State
-from twinfilters.stability import transverse_hessian_of_patches
+from twinfilters.stability import check_covered, transverse_hessian_of_patches
 from twinfilters.training import DivergedError
 
 # Size of the complex step. Its square is lost beside any weight and still far from underflow.
@@ -62,8 +62,10 @@ class TransverseRun:
 
         Raises
         ------
-        ValueError : no such units; directions of a wrong shape or not finite; learning rates that do not fit.
+        ValueError : a network that :mod:`twinfilters.stability` does not cover; no such units; directions of a wrong
+            shape or not finite; learning rates that do not fit.
         """
+        check_covered(net)
         net = merged(net, i, j)
         gaps = np.array(directions, dtype=float)
         size = len(twins.unit_vector(net, i))
