@@ -58,7 +58,7 @@ def _twin_row(row: Sequence[Axes], images: Sequence[np.ndarray], numbers: Sequen
     limits = (shared, shared, np.abs(images[2]).max())
     for ax, image, limit, (bias, readout) in zip(row, images, limits, numbers, strict=True):
         filter_image(ax, image, limit=limit or 1.0)
-        colours = "filter exactly 0" if limit == 0 else f"filter: colours ±{limit:.3g}"
+        colours = "filter exactly 0" if limit == 0 else f"filter: scale ±{limit:.2g}"
         text = f"{colours}\nbias {_number(bias)}\nreadout {_number(readout)}"
         ax.set_xlabel(text, color=INK, fontsize=9)
 
