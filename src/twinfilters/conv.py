@@ -22,6 +22,7 @@ from operator import index
 
 import numpy as np
 from jaxtyping import Inexact
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import ArrayLike
 
 from twinfilters.arithmetic import accumulate, check_arithmetic, combine
@@ -168,10 +169,10 @@ def extract_patches(
     images = _checked_array(images, "images", "(N, C, H, W)", ndim=4)
     shape = (1, images.shape[1], *_pair(kernel, "kernel", least=1))
     layer = _Layer.of(images, np.zeros(shape, images.dtype), stride, padding, dilation, 1, "blas")
-    # (1,D,PN) -> (N,D,P)
-    positions = math.prod(layer.out_shape[2:])
-    patches = layer.patches(slice(None)).reshape(layer.filters.shape[-1], positions, len(images))
-    return np.ascontiguousarray(_images_first(patches))
+    padded = np.pad(layer.images, ((0, 0), (0, 0), *layer.padding))
+    # (C,K,L,H',W',N) -> (N,D,P)
+    patches = _images_first(layer.windows(_images_last(padded)))
+    return patches.reshape(len(images), layer.filters.shape[-1], math.prod(layer.out_shape[2:]))
 
 
 def output_size(
@@ -243,15 +244,12 @@ class _Layer:
         step = max(RUN, BLOCK // entries) if arithmetic == "blas" else max(1, count)
         return (slice(start, start + step) for start in range(0, count, step))
 
-    def windows(self) -> Iterator[tuple[tuple[slice | int, ...], tuple[slice, ...]]]:
-        """For each weight of a filter, the slice of the padded image that it is multiplied with."""
-        height, width = self.out_shape[2:]
+    def windows(self, padded: Inexact[np.ndarray, "C H W N"]) -> Inexact[np.ndarray, "C K L H2 W2 N"]:
+        """View of padded images: what each weight of a filter is multiplied with."""
         (step_y, step_x), (dil_y, dil_x) = self.stride, self.dilation
-        for k, row in enumerate(range(0, self.extent[0], dil_y)):
-            for m, column in enumerate(range(0, self.extent[1], dil_x)):
-                rows = slice(row, row + step_y * (height - 1) + 1, step_y)
-                columns = slice(column, column + step_x * (width - 1) + 1, step_x)
-                yield (slice(None), k, m), (slice(None), rows, columns)
+        windows = sliding_window_view(padded, self.extent, axis=(1, 2), writeable=True)
+        # (C,H',W',N,K,L) -> (C,K,L,H',W',N)
+        return windows[:, ::step_y, ::step_x, :, ::dil_y, ::dil_x].transpose(0, 4, 5, 1, 2, 3)
 
     @property
     def inside(self) -> tuple[slice, ...]:
@@ -264,19 +262,17 @@ class _Layer:
         images = _images_last(self.images[block])
         padded = np.zeros((len(images), *self.padded_size, images.shape[-1]), images.dtype)
         padded[self.inside] = images
-        windows = (*self.filters_shape[2:], *self.out_shape[2:])
-        patches = np.empty((len(images), *windows, images.shape[-1]), images.dtype)
-        for weight, window in self.windows():
-            patches[weight] = padded[window]
-        return patches.reshape(self.groups, self.filters.shape[-1], math.prod(patches.shape[3:]))
+        windows = self.windows(padded)
+        return windows.reshape(self.groups, self.filters.shape[-1], math.prod(windows.shape[3:]))
 
     def fold(self, patches: Inexact[np.ndarray, "G D PN"]) -> Inexact[np.ndarray, "N C H W"]:
         """Add each patch back to where it came from: the transpose of :meth:`patches`."""
-        channels = self.images.shape[1]
-        patches = patches.reshape(channels, *self.filters_shape[2:], *self.out_shape[2:], -1)
-        padded = np.zeros((channels, *self.padded_size, patches.shape[-1]), patches.dtype)
-        for weight, window in self.windows():
-            padded[window] += patches[weight]
+        channels, count = self.images.shape[1], patches.shape[-1] // math.prod(self.out_shape[2:])
+        padded = np.zeros((channels, *self.padded_size, count), patches.dtype)
+        windows = self.windows(padded)
+        patches = patches.reshape(windows.shape)
+        for k, m in np.ndindex(*self.filters_shape[2:]):
+            windows[:, k, m] += patches[:, k, m]
         return _images_first(padded[self.inside])
 
     def _check_extent(self) -> None:
