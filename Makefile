@@ -13,7 +13,7 @@ HTML := _build/html
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help book test notebooks serve lint format outputs chromium lock clean
+.PHONY: help book test notebooks serve lint format outputs chromium lock clean bench
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -70,3 +70,7 @@ $(READY): requirements.txt pyproject.toml
 	@$(BIN)/python -m pip install --quiet --requirement requirements.txt
 	@$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
+
+bench: $(READY) ## Compare the speed with PyTorch and JAX, which is installed for it (BENCH="--threads 1 conv")
+	@$(BIN)/python -m pip install --quiet --no-build-isolation --constraint requirements.txt --editable '.[bench]'
+	@$(BIN)/python benchmarks $(BENCH)
