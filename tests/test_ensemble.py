@@ -216,9 +216,12 @@ def test_the_same_call_gives_the_same_bits():
 def test_a_run_that_diverges_leaves_the_others_alone():
     starts = nets(activation="softplus")
     rules = [GradientDescent(0.1)] * (RUNS - 1) + [GradientDescent(1e9)]
-    history = train_ensemble(starts, PAIR.images, PAIR.targets, optimizer=rules, steps=60, every=60)
-    alone = train(starts[0], PAIR.images, PAIR.targets, optimizer=rules[0], steps=60, every=60)
+    history = train_ensemble(
+        starts, PAIR.images, PAIR.targets, optimizer=rules, steps=60, every=6, record={"gap": gaps}
+    )
+    alone = train(starts[0], PAIR.images, PAIR.targets, optimizer=rules[0], steps=60, every=6)
     assert not np.isfinite(history["loss"][-1, -1])
+    assert not np.isfinite(history["gap"][-1, -1])
     np.testing.assert_allclose(history["loss"][:, 0], alone["loss"], **SAME)
     with pytest.raises(ValueError, match="must be finite"):
         history.net(RUNS - 1)

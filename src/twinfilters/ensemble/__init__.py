@@ -186,7 +186,9 @@ class _Recorder:
 
     def add(self, step: int, loss: Float[np.ndarray, " E"], parameters: Parameters) -> None:
         parameters = _runs_first(parameters)
-        measured = {name: np.array(function(parameters)) for name, function in self.measure.items()}
+        # A run that has diverged is measured too.
+        with np.errstate(over="ignore", invalid="ignore"):
+            measured = {name: np.array(function(parameters)) for name, function in self.measure.items()}
         self.steps.append(step)
         self.rows.append({"loss": loss, **measured})
 
