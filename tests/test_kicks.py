@@ -55,17 +55,17 @@ def linear_change(net, images, targets):
 
 
 def test_one_pixel_by_hand():
-    """Pixels 1 and 2; units w = 1, 1 and b = -0.5, -1.5: only the pixel 1 lies between them."""
+    """Pixels 1 and 2; units w = 1, 1 and b = -0.5, -1: pixel 1 lies between them, where at z = 0 the second is off."""
     net = FilterNet(
-        np.ones((2, 1, 1, 1)), np.array([-0.5, -1.5]), np.array([[1.0, 3.0]]), np.zeros(1), activation="relu"
+        np.ones((2, 1, 1, 1)), np.array([-0.5, -1.0]), np.array([[1.0, 3.0]]), np.zeros(1), activation="relu"
     )
     images, targets = np.array([1.0, 2.0]).reshape(1, 1, 1, 2), np.array([[0.0]])
     kicks = relu_kicks(net, images, targets, 0.1)
-    # f = (0.5 + 1.5) / 2 + 3 (0 + 0.5) / 2 = 1.75, mean readout 2, mean preactivation 0.
+    # f = (0.5 + 1.5) / 2 + 3 (0 + 1) / 2 = 2.5, mean readout 2, mean preactivation 0.25.
     np.testing.assert_array_equal(kicks.images, [0])
     np.testing.assert_array_equal(kicks.positions, [0])
     np.testing.assert_array_equal(kicks.signs, [1])
-    np.testing.assert_allclose(kicks.kicks, [[-0.1 * 1.75 * 2 / 2, -0.1 * 1.75 * 2 / 2, 0]], atol=1e-16)
+    np.testing.assert_allclose(kicks.kicks, [[-0.25, -0.25, -0.1 * 2.5 * 0.25 / 2]], rtol=1e-12)
     assert kicks.count == 1
     back = relu_kicks(net, images, targets, 0.1, i=1, j=0)
     np.testing.assert_array_equal(back.signs, [-1])

@@ -18,6 +18,7 @@ $\frac1P\sum_p$ is taken by the position where it is attained.
 """
 
 from collections.abc import Iterable
+from math import prod
 
 import numpy as np
 from jaxtyping import Inexact
@@ -191,15 +192,15 @@ def weights_and_bias(net: FilterNet) -> Inexact[np.ndarray, "F M"]:
 
 
 def image_blocks(net: FilterNet, images: ArrayLike) -> list[slice]:
-    """Cut images into blocks whose patches stay in cache.
+    """Cut images into blocks, at least one, whose patches stay in cache.
 
     Raises
     ------
-    ValueError : a network that is not covered; images of a wrong shape, too small for the filters, empty, not floating
-        or not finite.
+    ValueError : a network that is not covered.
     """
     check_covered(net)
-    return _blocks(len(images), net.patches(images[:1]).size)
+    # A patch at each pixel, unless there is a stride.
+    return _blocks(len(images), net.filters[0, 0].size * prod(np.shape(images)[1:]))
 
 
 def check_covered(net: FilterNet) -> None:
@@ -221,8 +222,8 @@ def pooled(
 
 def _blocks(images: int, entries: int) -> list[slice]:
     """Cut the images into blocks, given how many entries the patches of one of them have."""
-    size = max(1, BLOCK_ENTRIES // entries)
-    return [slice(start, start + size) for start in range(0, images, size)]
+    size = max(1, BLOCK_ENTRIES // max(1, entries))
+    return [slice(start, start + size) for start in range(0, max(1, images), size)]
 
 
 def _mean_blocks(
@@ -242,9 +243,11 @@ def _sum_over_patches(
     net: FilterNet, patches: Inexact[np.ndarray, "N D P"], targets: Inexact[np.ndarray, "N O"], unit: int
 ) -> Inexact[np.ndarray, "U M"]:
     """S above G, not yet divided by the number of images."""
-    positions = patches.shape[2]
-    # (N,M,P) -> (M,NP)
-    inputs = with_bias_input(patches).swapaxes(0, 1).reshape(patches.shape[1] + 1, -1)
+    count, length, positions = patches.shape
+    inputs = np.ones((length + 1, count, positions), patches.dtype)
+    inputs[:-1] = patches.swapaxes(0, 1)
+    # (M,N,P) -> (M,NP)
+    inputs = inputs.reshape(length + 1, -1)
     # (F,M) . (M,NP) -> (F,NP)
     preactivations = weights_and_bias(net) @ inputs
     _, slopes, curvatures = activation(net.activation)(preactivations[unit], 2)
@@ -257,8 +260,8 @@ def _sum_over_patches(
     shares = shares[:, unit].ravel()
     pulls = np.repeat(residuals @ net.readout[:, unit], positions) * shares * curvatures
     signals = np.repeat(residuals.T, positions, axis=1) * shares * slopes
-    # (U,NP) . (M,NP) -> (U,M)
-    return np.concatenate([pulls * inputs, signals]) @ inputs.T
+    # (M,NP) . (M,NP) -> (M,M) above (O,NP) . (M,NP) -> (O,M)
+    return np.concatenate([(pulls * inputs) @ inputs.T, signals @ inputs.T])
 
 
 def _assembled(
