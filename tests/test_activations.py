@@ -84,6 +84,13 @@ def test_extreme_arguments_give_limits_without_warning(name, dtype):
     np.testing.assert_allclose(curvature, np.zeros(4), atol=1e-30)
 
 
+def test_relu_of_infinity_is_not_nan():
+    value, slope, curvature = activation("relu")(np.array([-np.inf, np.inf]), 2)
+    assert value.tolist() == [0, np.inf]
+    assert slope.tolist() == [0, 1]
+    assert curvature.tolist() == [0, 0]
+
+
 def test_kink_of_relu_has_slope_and_curvature_zero():
     value, slope, curvature = activation("relu")(np.array([-0.0, 0.0, 5e-324, -5e-324]), 2)
     assert value.tolist() == [0, 0, 5e-324, 0]

@@ -27,8 +27,8 @@ def identity(z: Array, order: int = 0) -> Derivatives:
 def relu(z: Array, order: int = 0) -> Derivatives:
     r"""Clip at zero: $\sigma(z)=\max(z,0)$, with $\sigma'(0)=0$ and $\sigma''=0$ everywhere."""
     xp = array_namespace(z)
-    on = xp.astype(z.real > 0, z.dtype)
-    return [z * on, on, xp.zeros_like(z)][: order + 1]
+    positive = z.real > 0
+    return [xp.where(positive, z, 0), xp.astype(positive, z.dtype), xp.zeros_like(z)][: order + 1]
 
 
 def softplus(z: Array, order: int = 0) -> Derivatives:
