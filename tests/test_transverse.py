@@ -8,7 +8,7 @@ import pytest
 from twinfilters import data, twins
 from twinfilters.network import FilterNet
 from twinfilters.noise import GradientNoise, HiddenDropout, InputDropout, LabelNoise
-from twinfilters.optimizers import Adam, Freeze, GradientDescent, Momentum, WeightDecay
+from twinfilters.optimizers import Adam, ClipNorm, Freeze, GradientDescent, Momentum, WeightDecay
 from twinfilters.stability import transverse_hessian
 from twinfilters.training import DivergedError
 from twinfilters.transverse import TransverseRun, batches, merged
@@ -87,6 +87,24 @@ def test_recombined_gaps_go_on_as_if_they_had_started_so(rule):
     assert_close(halfway.net.filters, wanted.net.filters, ROUNDING)
 
 
+def test_a_single_gap_is_rescaled():
+    gaps = directions(1)
+    position = run(pair(), Momentum(0.05), gaps, 3).recombined(np.array([[-2.0]]))
+    assert_close(position.gaps, -2 * run(pair(), Momentum(0.05), gaps, 3).gaps, ROUNDING)
+    position = position.after(pair().patches(DIGITS.images), DIGITS.targets)
+    assert_close(position.gaps, -2 * run(pair(), Momentum(0.05), gaps, 4).gaps, ROUNDING)
+
+
+def test_a_gap_does_not_change_the_length_of_the_gradient():
+    """What one twin adds the other takes away: clipping shortens the pull on the gap, and nothing else."""
+    net, gaps = pair(), directions()
+    _, gradients = merged(net).loss_and_gradients(DIGITS.images, DIGITS.targets)
+    length = np.sqrt(sum((value**2).sum() for value in gradients.values()))
+    t = transverse_hessian(merged(net), DIGITS.images, DIGITS.targets, 0)
+    wanted = gaps - 0.1 * 0.01 / (length + 1e-6) * t @ gaps
+    assert_close(run(net, ClipNorm(DESCENT, 0.01), gaps, 1).gaps, wanted, ROUNDING)
+
+
 @pytest.mark.parametrize("arithmetic", ["blas", "position_blind"])
 def test_twins_stay_exact(arithmetic):
     assert twins.gap(run(pair(arithmetic=arithmetic, filters=5), Adam(0.01), directions(1), 30).net) == 0
@@ -106,6 +124,7 @@ def test_merged_is_in_double_precision():
     net = pair()
     single = net.with_parameters({name: value.astype(np.float32) for name, value in net.parameters.items()})
     assert merged(single).filters.dtype == np.float64
+    assert twins.gap(merged(single)) == 0
 
 
 def test_rule_that_parts_the_twins():
@@ -147,6 +166,12 @@ def test_an_epoch_shows_every_image_once():
         seen = np.concatenate([patches for patches, _ in epoch]).sum(axis=(1, 2))
         np.testing.assert_allclose(np.sort(seen), everything, rtol=ROUNDING)
     assert not np.array_equal(drawn[0][0], drawn[3][0])
+
+
+@pytest.mark.parametrize("batch_size", [1, 20])
+def test_smallest_and_largest_minibatch(batch_size):
+    patches, targets = next(batches(pair(), DIGITS.images, DIGITS.targets, batch_size=batch_size, rng=rng()))
+    assert len(patches) == len(targets) == batch_size
 
 
 def test_images_and_targets_stay_together():
