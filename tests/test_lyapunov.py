@@ -209,6 +209,13 @@ def test_wrong_model(options, message):
         gaussian(**options)
 
 
+def test_a_pair_of_twins_without_company_is_the_default():
+    wanted = gaussian(
+        copies=2, batch_size=1, weight_decay=0.0, burn_in=0, count=1, teacher=np.array([1.0, 0.0])
+    )
+    np.testing.assert_array_equal(gaussian().runs, wanted.runs)
+
+
 def test_largest_count_is_allowed():
     assert gaussian(count=3).runs.shape == (3, 3)
     assert exponents(count=11).runs.shape == (2, 11)
