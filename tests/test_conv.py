@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from checks import assert_close, assert_derivative, complex_step
 from twinfilters import conv
 from twinfilters.arithmetic import ARITHMETICS
-from twinfilters.conv import conv2d, conv2d_backward, extract_patches
+from twinfilters.conv import conv2d, conv2d_backward, extract_patches, output_size
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -292,6 +292,13 @@ def test_is_linear_in_images_and_in_filters(layer, seed, arithmetic):
 
 @each_arithmetic
 @pytest.mark.parametrize("dtype", [*FLOATING, np.longdouble, np.clongdouble])
+def test_output_size_is_that_of_the_convolution():
+    assert output_size((9, 7), (3, 2)) == (7, 6)
+    geometry = {"stride": (2, 3), "padding": ((1, 0), (2, 3)), "dilation": (2, 1)}
+    out = conv2d(np.zeros((1, 1, 9, 7)), np.zeros((1, 1, 3, 2)), **geometry)
+    assert output_size((9, 7), (3, 2), **geometry) == out.shape[2:] == (3, 4)
+
+
 @pytest.mark.usefixtures("unchecked")  # jaxtyping does not know long double
 def test_floating_type_is_kept(dtype, arithmetic):
     layer = GRID["everything"]
