@@ -292,13 +292,6 @@ def test_is_linear_in_images_and_in_filters(layer, seed, arithmetic):
 
 @each_arithmetic
 @pytest.mark.parametrize("dtype", [*FLOATING, np.longdouble, np.clongdouble])
-def test_output_size_is_that_of_the_convolution():
-    assert output_size((9, 7), (3, 2)) == (7, 6)
-    geometry = {"stride": (2, 3), "padding": ((1, 0), (2, 3)), "dilation": (2, 1)}
-    out = conv2d(np.zeros((1, 1, 9, 7)), np.zeros((1, 1, 3, 2)), **geometry)
-    assert output_size((9, 7), (3, 2), **geometry) == out.shape[2:] == (3, 4)
-
-
 @pytest.mark.usefixtures("unchecked")  # jaxtyping does not know long double
 def test_floating_type_is_kept(dtype, arithmetic):
     layer = GRID["everything"]
@@ -364,6 +357,13 @@ def test_numbers_may_be_numpy_integers_and_pairs_may_be_lists_or_arrays():
     ):
         options = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
         np.testing.assert_array_equal(conv2d(images, filters, **options), wanted)
+
+
+def test_output_size_is_that_of_the_convolution():
+    assert output_size((9, 7), (3, 2)) == (7, 6)
+    geometry = {"stride": (2, 3), "padding": ((1, 0), (2, 3)), "dilation": (2, 1)}
+    out = conv2d(np.zeros((1, 1, 9, 7)), np.zeros((1, 1, 3, 2)), **geometry)
+    assert output_size((9, 7), (3, 2), **geometry) == out.shape[2:] == (3, 4)
 
 
 def test_a_stride_beyond_the_image_leaves_one_position():
