@@ -216,6 +216,13 @@ def test_a_pair_of_twins_without_company_is_the_default():
     np.testing.assert_array_equal(gaussian().runs, wanted.runs)
 
 
+def test_burning_in_leaves_out_the_first_steps():
+    first, second, whole = (gaussian(count=2, **given).runs for given in (
+        {"steps": 10}, {"steps": 10, "burn_in": 10}, {"steps": 20}
+    ))  # fmt: skip
+    np.testing.assert_allclose(first + second, 2 * whole, rtol=1e-9)
+
+
 def test_largest_count_is_allowed():
     assert gaussian(count=3).runs.shape == (3, 3)
     assert exponents(count=11).runs.shape == (2, 11)
