@@ -82,6 +82,13 @@ def test_add_up_sums_over_the_last_axis(arithmetic):
     assert (terms == copy).all()
 
 
+@pytest.mark.parametrize("count", [63, 64, 65, 130, 257, 1000])
+def test_add_up_is_the_tree_sum_to_the_last_bit(count):
+    terms = draw(count, (3, 2, count), np.float32)
+    wanted = tree_sum(np.moveaxis(terms, -1, 0).copy())
+    assert add_up(terms, "position_blind").tobytes() == wanted.tobytes()
+
+
 def test_combine_adds_in_the_order_of_the_terms():
     """In float64 2^53 + 1 rounds to 2^53: in one order both ones are lost, in the other none."""
     terms = np.array([[1.0, 2.0**53, 1.0, -(2.0**53)]])

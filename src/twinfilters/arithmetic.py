@@ -20,6 +20,8 @@ ARITHMETICS = ("blas", "position_blind")
 
 # Products held in memory at once by accumulate: 1 MB in double precision. Does not touch the order of the additions.
 CACHED = 2**17
+# Longest axis that is transposed before it is summed. Does not touch the order of the additions either.
+SHORT = 64
 
 
 def check_arithmetic(arithmetic: str) -> None:
@@ -96,6 +98,11 @@ def add_up(terms: Inexact[np.ndarray, "*rest J"], arithmetic: str) -> Inexact[np
     """Sum over the last axis, in ``"position_blind"`` arithmetic by :func:`tree_sum`."""
     if arithmetic == "blas":
         return terms.sum(axis=-1)
+    while terms.shape[-1] > SHORT:
+        half = terms.shape[-1] // 2
+        folded = terms[..., :-half].copy()
+        folded[..., :half] += terms[..., -half:]
+        terms = folded
     return tree_sum(terms.T.copy()).T
 
 
