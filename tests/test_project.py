@@ -14,6 +14,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 import twinfilters
+from contents import PAGES
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -24,20 +25,6 @@ STATEMENTS = ("theorem", "proposition", "lemma", "corollary", "criterion")
 def notebooks():
     found = sorted((ROOT / "book").rglob("*.ipynb"))
     return [path for path in found if ".ipynb_checkpoints" not in path.parts]
-
-
-def pages_in_contents():
-    """Paths, without suffix, of the pages in the table of contents."""
-
-    def files(node):
-        if isinstance(node, dict):
-            yield from (node[key] for key in ("root", "file") if key in node)
-            node = list(node.values())
-        if isinstance(node, list):
-            for child in node:
-                yield from files(child)
-
-    return list(files(yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf-8"))))
 
 
 def python(code):
@@ -126,7 +113,7 @@ def test_readme_lists_the_pages_of_the_book_by_their_titles():
     listed = re.findall(r"\[([^\]]+)\]\((book/[^)]+)\.ipynb\)", README)
     chapters = [
         (re.search(r"^# (.+)$", text, flags=re.MULTILINE)[1], page)
-        for page in pages_in_contents()
+        for page in PAGES
         if (ROOT / f"{page}.ipynb").exists()
         for text in [nbformat.read(ROOT / f"{page}.ipynb", as_version=4).cells[0].source]
     ]
@@ -137,14 +124,13 @@ def test_readme_lists_the_pages_of_the_book_by_their_titles():
 
 
 def test_contents_name_pages_that_exist():
-    pages = pages_in_contents()
-    assert pages
-    assert [page for page in pages if not list(ROOT.glob(f"{page}.*"))] == []
+    assert PAGES
+    assert [page for page in PAGES if not list(ROOT.glob(f"{page}.*"))] == []
 
 
 def test_every_notebook_is_in_the_contents():
     found = [path.relative_to(ROOT).with_suffix("").as_posix() for path in notebooks()]
-    assert [page for page in found if page not in pages_in_contents()] == []
+    assert [page for page in found if page not in PAGES] == []
 
 
 def markdown():

@@ -14,7 +14,7 @@ from docutils import nodes
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 import twinfilters
-from twinfilters.sphinx_extension import freshness, mathematics, outputs
+from twinfilters.sphinx_extension import bundle, freshness, mathematics, outputs
 
 ROOT = Path(__file__).parents[1]
 
@@ -58,7 +58,8 @@ def write_book(folder, *, alt="A rising line.", text=TEXT):
     sphinx = config["sphinx"]["config"]
     sphinx["extensions"].remove("sphinxcontrib.bibtex")
     sphinx["html_static_path"] = [str(ROOT / "book" / "assets")]
-    sphinx["twinfilters_assets"] = str(ROOT / "book" / "assets")
+    for kind in ("assets", "styles", "scripts"):
+        sphinx[f"twinfilters_{kind}"] = str(ROOT / "book" / kind)
     for setting in ("bibtex_reference_style", "bibtex_default_style"):
         sphinx.pop(setting, None)
     (folder / "_config.yml").write_text(yaml.safe_dump(config), encoding="utf-8")
@@ -213,3 +214,15 @@ def test_the_host_script_is_a_classic_script():
     script = outputs.host_script()
     assert "export" not in script
     assert "import " not in script
+
+
+def test_styles_and_scripts_of_one_concern_each_become_one_file(tmp_path, page):
+    assert "twinfilters.css" in page
+    assert "twinfilters.js" in page
+    (tmp_path / "b.js").write_text("const same = 2;\n")
+    (tmp_path / "a.js").write_text("const same = 1;\n")
+    (tmp_path / "a.css").write_text("a {}\n")
+    assert bundle.joined(tmp_path, ".css") == "a {}\n"
+    assert bundle.joined(tmp_path, ".js") == (
+        "(() => {\nconst same = 1;\n})();\n\n(() => {\nconst same = 2;\n})();\n"
+    )

@@ -1,13 +1,14 @@
-"""Sphinx extension of the book: mathematics, outputs of notebooks, and freshness, each in a module of its own."""
+"""Sphinx extension of the book. Each concern has a module of its own, which registers itself."""
 
 from sphinx.application import Sphinx
 
-from twinfilters.sphinx_extension import freshness, mathematics, outputs
+from twinfilters.sphinx_extension import bundle, freshness, mathematics, outputs
 
 
 def setup(app: Sphinx) -> dict:
     """Register everything with Sphinx."""
     mathematics.setup(app)
     outputs.setup(app)
+    bundle.setup(app)
     freshness.setup(app)
     return {"version": "1", "parallel_read_safe": False, "parallel_write_safe": False}

@@ -19,6 +19,8 @@ from sphinx.application import Sphinx
 from twinfilters.sphinx_extension.outputs import frame_keys, frames_by_page, missing_frames
 
 PACKAGE = Path(__file__).parents[1]
+# Settings that name the folders of what goes into every page.
+ASSETS = ("twinfilters_assets", "twinfilters_styles", "twinfilters_scripts")
 LIBRARIES = ("numpy", "scipy", "scikit-learn", "matplotlib", "ipywidgets", "anywidget", "sphinxcontrib-katex")
 
 
@@ -53,7 +55,7 @@ def forget_stale_outputs(app: Sphinx) -> None:
     """Remove stored outputs that were made by another package, or whose frames are gone."""
     app.twinfilters_now = {
         "package": package_hash(),
-        "assets": content_hash(Path(app.srcdir, app.config.twinfilters_assets)),
+        "assets": [content_hash(Path(app.srcdir, app.config[setting])) for setting in ASSETS],
     }
     executed_by = _notes(app, "executed")
     cache_folder = Path(app.env.mystnb_config.execution_cache_path)
