@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from twinfilters.collapse import lyapunov_exponent, simulate_collapse
+from twinfilters.stability.collapse import collapse_exponent, simulate_collapse
 
 
 def rng(seed=0):
@@ -11,9 +11,9 @@ def rng(seed=0):
 
 
 def test_threshold():
-    assert lyapunov_exponent(1.5, 1.0) == 1.0
-    assert abs(lyapunov_exponent(1.5, np.sqrt(3))) < 1e-15
-    assert lyapunov_exponent(1.5, 2.0) == -0.5
+    assert collapse_exponent(1.5, 1.0) == 1.0
+    assert abs(collapse_exponent(1.5, np.sqrt(3))) < 1e-15
+    assert collapse_exponent(1.5, 2.0) == -0.5
 
 
 @pytest.mark.parametrize("noise", [0.5, 2.0])
@@ -22,7 +22,7 @@ def test_far_below_one_the_logarithm_is_a_drifting_random_walk(noise):
     ends = simulate_collapse(1.5, noise, rng=rng(), paths=4000, steps=1000, step_size=0.0025, start=start)
     change = ends - np.log(start)
     # Mean and variance of 4000 independent paths, within four standard errors.
-    assert abs(change.mean() - time * lyapunov_exponent(1.5, noise)) < 4 * noise * np.sqrt(time / 4000)
+    assert abs(change.mean() - time * collapse_exponent(1.5, noise)) < 4 * noise * np.sqrt(time / 4000)
     np.testing.assert_allclose(change.var(), noise**2 * time, rtol=4 * np.sqrt(2 / 4000))
 
 
@@ -42,10 +42,10 @@ def test_below_the_threshold_paths_follow_the_stationary_distribution():
     curvature, noise = 1.5, 1.0
     ends = simulate_collapse(curvature, noise, rng=rng(), paths=2000, steps=4000)
     square = np.exp(2 * ends)
-    shape = lyapunov_exponent(curvature, noise) / noise**2
+    shape = collapse_exponent(curvature, noise) / noise**2
     # Mean shape * scale = Lambda, variance shape * scale^2; 2000 paths, Euler steps of 0.0025 on a drift of order one.
     standard_error = np.sqrt(shape) * noise**2 / np.sqrt(2000)
-    assert abs(square.mean() - lyapunov_exponent(curvature, noise)) < 4 * standard_error + 0.01
+    assert abs(square.mean() - collapse_exponent(curvature, noise)) < 4 * standard_error + 0.01
     np.testing.assert_allclose(square.var(), shape * noise**4, rtol=0.25)
 
 

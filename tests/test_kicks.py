@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 
 from twinfilters import data, twins
-from twinfilters.kicks import relu_kicks
 from twinfilters.network import FilterNet
 from twinfilters.optimizers import GradientDescent
 from twinfilters.stability import transverse_hessian
+from twinfilters.stability.kicks import relu_kicks
+from twinfilters.stability.transverse import merged
 from twinfilters.training import train
-from twinfilters.transverse import merged
 
 DIGITS = data.digits(3, 8, count=50)
 RATE = 0.3

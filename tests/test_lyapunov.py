@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 
 from twinfilters import data, twins
-from twinfilters.lyapunov import LyapunovExponents, gaussian_lyapunov_exponents, lyapunov_exponents
 from twinfilters.network import FilterNet
 from twinfilters.noise import LabelNoise
 from twinfilters.optimizers import Adam, DecoupledWeightDecay, GradientDescent, Momentum
-from twinfilters.prediction import amplification_budget, predict_gap
 from twinfilters.stability import transverse_hessian
+from twinfilters.stability.lyapunov import LyapunovExponents, gaussian_lyapunov_exponent, lyapunov_exponent
+from twinfilters.stability.prediction import amplification_budget, predict_gap
 
 DIGITS = data.digits(3, 8, count=12)
 DESCENT = GradientDescent(0.1)
@@ -25,12 +25,12 @@ def net(**options):
 
 def exponents(optimizer=DESCENT, **options):
     given = {"steps": 20, "runs": 2, "batch_size": 4, "noise": [LabelNoise(0.5)], "rng": rng(), **options}
-    return lyapunov_exponents(net(), DIGITS.images, DIGITS.targets, optimizer=optimizer, **given)
+    return lyapunov_exponent(net(), DIGITS.images, DIGITS.targets, optimizer=optimizer, **given)
 
 
 def gaussian(name="tanh", **options):
     given = {"dimension": 2, "learning_rate": 0.05, "label_noise": 1.0, "steps": 20, "rng": rng(), "runs": 3}
-    return gaussian_lyapunov_exponents(name, **{**given, **options})
+    return gaussian_lyapunov_exponent(name, **{**given, **options})
 
 
 def test_mean_and_standard_error_by_hand():
@@ -79,7 +79,7 @@ def test_long_runs_neither_overflow_nor_vanish():
 def test_without_noise_the_exponent_is_that_of_the_transverse_hessian():
     """A network that fits: no residual, nothing moves, the exponents are 0; with weight decay they are not."""
     images = DIGITS.images
-    measured = lyapunov_exponents(
+    measured = lyapunov_exponent(
         net(), images, net().outputs(images), optimizer=DESCENT, steps=20, runs=2, rng=rng(), count=3
     )
     np.testing.assert_allclose(measured.runs, 0, atol=1e-12)
@@ -107,7 +107,7 @@ def one_step_gaussian(name, copies, weight_decay):
 @pytest.mark.parametrize("name", ["identity", "relu", "softplus", "tanh", "erf", "gelu"])
 @pytest.mark.parametrize(("copies", "weight_decay"), [(1, 0.0), (2, 0.5)])
 def test_gaussian_model_is_the_network_with_copies(monkeypatch, name, copies, weight_decay):
-    monkeypatch.setattr("twinfilters.lyapunov.RENEWAL", 1)
+    monkeypatch.setattr("twinfilters.stability.lyapunov.RENEWAL", 1)
     measured = gaussian(
         name, learning_rate=0.1, label_noise=0.3, steps=1, count=2, runs=2, batch_size=4,
         copies=copies, weight_decay=weight_decay, teacher=[0.5, -1.0],
@@ -119,7 +119,7 @@ def test_gaussian_model_is_the_network_with_copies(monkeypatch, name, copies, we
 
 def test_gaussian_unit_moves_as_its_gradient_says(monkeypatch):
     """Two steps: the second starts where the gradient of the first, of one copy, has led."""
-    monkeypatch.setattr("twinfilters.lyapunov.RENEWAL", 1)
+    monkeypatch.setattr("twinfilters.stability.lyapunov.RENEWAL", 1)
     rate, decay, copies = 0.1, 0.2, 2
     measured = gaussian(
         "tanh", learning_rate=rate, steps=2, runs=2, copies=copies, weight_decay=decay, batch_size=3

@@ -9,12 +9,12 @@ from checks import assert_close
 from twinfilters import twins
 from twinfilters.data import digits
 from twinfilters.layers import ConvLayer
-from twinfilters.merging import merge, quotient, unmerge
 from twinfilters.network import FilterNet
 from twinfilters.optimizers import GradientDescent, Momentum
-from twinfilters.partition import equitable_partition, unit_classes
 from twinfilters.pooling import POOLINGS
 from twinfilters.training import train
+from twinfilters.twins.merging import merge, quotient, unmerge
+from twinfilters.twins.partition import equitable_partition, unit_classes
 
 # Outputs of a merged network differ from those of the wide one in the order of a few additions.
 OUTPUTS_RTOL = 1e-12

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from twinfilters import twins
 from twinfilters.layers import ConvLayer
 from twinfilters.network import FilterNet
-from twinfilters.partition import (
+from twinfilters.twins.partition import (
     effective_width,
     equitable_partition,
     signatures,

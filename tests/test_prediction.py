@@ -17,10 +17,10 @@ from twinfilters.optimizers import (
     RMSProp,
     WeightDecay,
 )
-from twinfilters.prediction import amplification_budget, predict_gap
 from twinfilters.stability import transverse_hessian
+from twinfilters.stability.prediction import amplification_budget, predict_gap
+from twinfilters.stability.transverse import merged
 from twinfilters.training import DivergedError, train
-from twinfilters.transverse import merged
 
 RULES = {
     "descent": GradientDescent(0.1),

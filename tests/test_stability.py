@@ -15,8 +15,8 @@ from twinfilters.stability import (
     growth_rate,
     transverse_blocks,
     transverse_hessian,
-    transverse_hessian_of_patches,
 )
+from twinfilters.stability.hessian import transverse_hessian_of_patches
 
 SMOOTH = ("identity", "softplus", "tanh", "erf", "gelu")
 
@@ -60,7 +60,7 @@ def slow_hessian(net, images, targets, k):
         for x in patch.T:
             x = np.append(x, 1.0)
             z = net.filters[k].ravel() @ x[:-1] + net.bias[k]
-            _, slope, curvature = stability.activation(net.activation)(np.array(z), 2)
+            _, slope, curvature = stability.hessian.activation(net.activation)(np.array(z), 2)
             for a in range(filter_size + 1):
                 for b in range(filter_size + 1):
                     total[a, b] += (r @ net.readout[:, k]) * curvature * x[a] * x[b]
@@ -75,7 +75,7 @@ def test_one_pixel_by_hand():
     net = FilterNet(np.ones((1, 1, 1, 1)), -np.ones(1), np.array([[3.0]]), np.array([0.5]), activation="erf")
     image, target = np.full((1, 1, 1, 1), 2.0), np.array([[1.0]])
     slope = 2 * np.exp(-0.5) / np.sqrt(2 * np.pi)
-    residual = 3 * stability.activation("erf")(np.array(1.0))[0] + 0.5 - 1
+    residual = 3 * stability.hessian.activation("erf")(np.array(1.0))[0] + 0.5 - 1
     # curvature = -z slope = -slope
     s = residual * 3 * -slope * np.array([[4.0, 2.0], [2.0, 1.0]])
     g = residual * slope * np.array([[2.0, 1.0]])
@@ -125,7 +125,7 @@ def test_antisymmetric_directions_see_nothing_but_themselves(activation):
 def test_blocks_of_images_add_up(monkeypatch, entries):
     net, images, targets = problem()
     whole = transverse_hessian(net, images, targets, 0)
-    monkeypatch.setattr(stability, "BLOCK_ENTRIES", entries)
+    monkeypatch.setattr(stability.hessian, "BLOCK_ENTRIES", entries)
     assert_close(transverse_hessian(net, images, targets, 0), whole, ROUNDING)
 
 
@@ -134,7 +134,7 @@ def test_a_block_holds_as_many_entries_as_allowed(monkeypatch):
     sizes = []
     original = FilterNet.patches
     # Kernels of 2 x 3, two channels, 5 x 4 pixels.
-    monkeypatch.setattr(stability, "BLOCK_ENTRIES", 3 * 2 * 3 * 2 * 5 * 4)
+    monkeypatch.setattr(stability.hessian, "BLOCK_ENTRIES", 3 * 2 * 3 * 2 * 5 * 4)
     monkeypatch.setattr(FilterNet, "patches", lambda net, x: sizes.append(len(x)) or original(net, x))
     transverse_hessian(net, images, targets, 0)
     assert sizes == [3, 3, 1]
@@ -144,7 +144,7 @@ def test_a_block_holds_as_many_entries_as_allowed(monkeypatch):
 def test_the_same_from_patches(monkeypatch, entries):
     net, images, targets = problem()
     whole = transverse_hessian(net, images, targets, 1)
-    monkeypatch.setattr(stability, "BLOCK_ENTRIES", entries)
+    monkeypatch.setattr(stability.hessian, "BLOCK_ENTRIES", entries)
     assert_close(transverse_hessian_of_patches(net, net.patches(images), targets, 1), whole, ROUNDING)
 
 

@@ -10,8 +10,8 @@ from twinfilters.network import FilterNet
 from twinfilters.noise import GradientNoise, HiddenDropout, InputDropout, LabelNoise
 from twinfilters.optimizers import Adam, ClipNorm, Freeze, GradientDescent, Momentum, WeightDecay
 from twinfilters.stability import transverse_hessian
+from twinfilters.stability.transverse import TransverseRun, batches, merged
 from twinfilters.training import DivergedError
-from twinfilters.transverse import TransverseRun, batches, merged
 
 # The same products in another order, relative to the largest entry.
 ROUNDING = 1e-12

@@ -24,7 +24,7 @@ from twinfilters.losses import checked_targets
 from twinfilters.network import FilterNet, Parameters
 from twinfilters.noise import Ingredient, acting_on, disturbed
 from twinfilters.optimizers import Rule, State
-from twinfilters.stability import check_covered, transverse_hessian_of_patches
+from twinfilters.stability.hessian import check_covered, transverse_hessian_of_patches
 from twinfilters.training import DivergedError
 
 # Size of the complex step. Its square is lost beside any weight and still far from underflow.

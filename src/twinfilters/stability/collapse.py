@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Float
 
 
-def lyapunov_exponent(curvature: float, noise: float) -> float:
+def collapse_exponent(curvature: float, noise: float) -> float:
     r"""Drift of $\ln|\theta|$ near 0 per unit of time, $\Lambda=\mu-\zeta^2/2$ (chapter 11).
 
     Parameters
@@ -63,7 +63,7 @@ def simulate_collapse(
         raise ValueError(
             f"curvature must be finite, noise finite and at least 0, got curvature = {curvature}, noise = {noise}"
         )
-    drift, spread = lyapunov_exponent(curvature, noise) * step_size, noise * np.sqrt(step_size)
+    drift, spread = collapse_exponent(curvature, noise) * step_size, noise * np.sqrt(step_size)
     logarithm = np.full(paths, np.log(start))
     for _ in range(steps):
         logarithm += drift - step_size * np.exp(2 * logarithm) + spread * rng.standard_normal(paths)

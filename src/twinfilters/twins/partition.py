@@ -26,7 +26,7 @@ from jaxtyping import Inexact, Int
 from scipy.cluster.hierarchy import fcluster, linkage
 
 from twinfilters.network import FilterNet
-from twinfilters.twins import PARTS
+from twinfilters.twins.pairs import PARTS
 
 Classes = Int[np.ndarray, " _"]
 

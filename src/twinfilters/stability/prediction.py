@@ -1,8 +1,8 @@
 r"""The gap between twins, predicted along the merged run, and how much a run can amplify any gap.
 
 For descent $v_t=\prod_{s<t}(I-\alpha T_s)\,v_0$ (chapter 7, theorem 4); for any rule the product of its derivatives,
-see :mod:`twinfilters.transverse`. The largest singular value of that product is the amplification budget of the run
-(chapter 8, theorem 5).
+see :mod:`twinfilters.stability.transverse`. The largest singular value of that product is the amplification budget of
+the run (chapter 8, theorem 5).
 """
 
 from collections.abc import Iterator, Sequence
@@ -17,7 +17,7 @@ from twinfilters import twins
 from twinfilters.network import FilterNet
 from twinfilters.noise import Ingredient
 from twinfilters.optimizers import Rule
-from twinfilters.transverse import TransverseRun, batches
+from twinfilters.stability.transverse import TransverseRun, batches
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,7 +105,7 @@ def predict_gap(
     -------
     GapPrediction, in double precision whatever the type of the network. It holds while the gap is small against the
     scale on which the activation bends and the merged run itself is stable; for ReLU only until a patch falls between
-    the twins (:func:`twinfilters.kicks.relu_kicks`).
+    the twins (:func:`twinfilters.stability.relu_kicks`).
 
     Raises
     ------

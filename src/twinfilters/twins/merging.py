@@ -21,7 +21,7 @@ from numpy.typing import ArrayLike
 
 from twinfilters.layers import ConvLayer
 from twinfilters.network import FilterNet, Parameters
-from twinfilters.partition import Classes, equitable_partition, signatures, sums_over_classes
+from twinfilters.twins.partition import Classes, equitable_partition, signatures, sums_over_classes
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,7 +89,7 @@ def quotient(net: FilterNet, partition: Sequence[Classes] | None = None, *, tole
     partition : for each layer (F,), the class of each unit, numbered without gaps; by default the coarsest one in which
         units of a class compute the same. Its quotient is irreducible: all of its units compute different things.
     tolerance : how far biases and sums may differ within a class, as in
-        :func:`twinfilters.partition.equitable_partition`. If they differ at all, the merged unit gets their mean.
+        :func:`twinfilters.twins.equitable_partition`. If they differ at all, the merged unit gets their mean.
 
     Raises
     ------

@@ -23,7 +23,7 @@ from twinfilters.network import FilterNet
 from twinfilters.noise import Ingredient
 from twinfilters.optimizers import Rule
 from twinfilters.optimizers.rates import positive
-from twinfilters.transverse import TransverseRun, batches
+from twinfilters.stability.transverse import TransverseRun, batches
 
 # Steps between two orthonormalisations: gaps of different exponents stay far from parallel, and from overflow.
 RENEWAL = 10
@@ -51,7 +51,7 @@ class LyapunovExponents:
         return self.runs.std(axis=0, ddof=1) / np.sqrt(len(self.runs))
 
 
-def lyapunov_exponents(
+def lyapunov_exponent(
     net: FilterNet,
     images: ArrayLike,
     targets: ArrayLike,
@@ -79,7 +79,7 @@ def lyapunov_exponents(
     burn_in : steps before those, for the run to become stationary; a multiple of 10.
     count : K, how many exponents.
     runs : R, at least 2 independent runs.
-    batch_size, noise : as in :func:`twinfilters.prediction.predict_gap`.
+    batch_size, noise : as in :func:`twinfilters.stability.predict_gap`.
     i, j : the twins.
 
     Returns
@@ -110,7 +110,7 @@ def lyapunov_exponents(
     return LyapunovExponents(np.array(measured))
 
 
-def gaussian_lyapunov_exponents(
+def gaussian_lyapunov_exponent(
     name: str,
     *,
     dimension: int,
@@ -138,7 +138,7 @@ def gaussian_lyapunov_exponents(
     dimension : D.
     learning_rate : $\alpha$.
     label_noise : $\zeta\ge0$.
-    steps, rng, burn_in, count : as in :func:`lyapunov_exponents`.
+    steps, rng, burn_in, count : as in :func:`lyapunov_exponent`.
     runs : R, at least 2 independent runs.
     batch_size : inputs in each step.
     copies : m: 2 for a pair of twins without company, 1 for an imagined twin that adds nothing.
