@@ -320,7 +320,9 @@ def test_nothing_is_drawn_when_there_are_too_many_combinations(book):
 
 def test_too_many_bytes(book, monkeypatch):
     monkeypatch.setattr(Explore, "max_bytes", 100)
-    with pytest.raises(ValueError, match=r"at most 100 bytes .* had \d+ after 1 of 3 combinations: draw fewer points"):
+    with pytest.raises(
+        ValueError, match=r"at most 100 bytes .* had \d+ after 1 of 3 combinations: draw fewer points"
+    ):
         explore(draw, power=(1, 3), log=ipywidgets.fixed(True))._repr_mimebundle_()
 
 

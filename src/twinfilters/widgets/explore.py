@@ -247,4 +247,5 @@ class Explore(anywidget.AnyWidget, ipywidgets.ValueWidget):
 
 
 def _short(texts: tuple[str, ...]) -> str:
-    return ", ".join(texts if len(texts) <= 4 else (texts[0], texts[1], "...", texts[-1]))
+    few = texts if len(texts) <= 4 else (texts[0], texts[1], "...", texts[-1])
+    return ", ".join(few).replace("\N{NO-BREAK SPACE}", " ")

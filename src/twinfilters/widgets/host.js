@@ -1,7 +1,7 @@
 // Host of `explore` in the built page: a model over pictures that were drawn while the book was built.
 // The pictures of a widget lie in one script beside this one, fetched when the widget comes near.
 
-const base = new URL("explore/", document.currentScript.src);
+const base = new URL("twinfilters-explore/", document.currentScript.src);
 const scripts = {};
 
 function fetched(key) {

@@ -45,12 +45,13 @@ def widget(
     link = '<button type="button" class="tf-link" disabled>Copy link</button>' if page else ""
     return (
         '<div class="tf-controls" role="group" aria-label="Controls of the figure">'
-        f"{_rows(controls, play)}"
-        f'<div class="tf-tools">{link}<button type="button" class="tf-reset" disabled>Reset</button></div></div>'
+        f"{_rows(controls, play)}</div>"
         f'<div class="tf-pictures">{pictures}</div>'
         f'<div class="tf-words" data-longest="{html.escape(longest)}">'
         f'<p class="tf-status" role="status">{html.escape(describe(frame))}</p></div>'
-        '<p class="tf-error" role="alert" hidden></p>' + (_notes(controls) if page else "")
+        '<p class="tf-error" role="alert" hidden></p>'
+        f'<div class="tf-tools">{link}<button type="button" class="tf-reset" disabled>Reset</button></div>'
+        f"{_notes(controls) if page else ''}"
     )
 
 

@@ -29,6 +29,7 @@ Colour = tuple[float, float, float]
 DARK = {to_rgb(light): to_rgb(dark) for light, dark in THEME.values()}
 DARK[to_rgb(BLACK)] = to_rgb(THEME["ink"][1])
 KINDS = ("svg", "webp")
+MARGINS = ("left", "right", "bottom", "top", "wspace", "hspace")
 
 
 @dataclass(frozen=True)
@@ -65,9 +66,18 @@ def picture(figure: Figure, description: str, kind: str = "svg") -> Picture:
     description : what it shows, in words.
     kind : "svg" or "webp".
     """
+    _make_room(figure)
     width, height = (round(inches * PIXELS_PER_INCH) for inches in figure.get_size_inches())
     content = {"svg": _svg, "webp": _webp}[kind](figure, width)
     return Picture(content, width, height, description)
+
+
+def _make_room(figure: Figure) -> None:
+    """Lay out a figure that nobody laid out, so that its labels are not cut; it keeps its size, as `tight` does not."""
+    margins = vars(figure.subplotpars)
+    untouched = all(margins[name] == mpl.rcParams[f"figure.subplot.{name}"] for name in MARGINS)
+    if figure.get_layout_engine() is None and untouched:
+        figure.set_layout_engine("constrained")
 
 
 def _svg(figure: Figure, width: int) -> str:

@@ -20,11 +20,15 @@ from docutils import nodes
 from jupyter_cache import get_cache
 from sphinx.application import Sphinx
 from sphinx.errors import ExtensionError
+from sphinx.util import logging
 
 from twinfilters.widgets.cache import content_hash
 from twinfilters.widgets.explore import HERE, front_end, style
 from twinfilters.widgets.snapshot import SNAPSHOT_VARIABLE
 
+logger = logging.getLogger(__name__)
+# Of the files in a book's _static folder.
+NAME = "twinfilters-explore"
 HOST = ("address.js", "host.js")
 MODULE_LINE = "export default { render };\n"
 
@@ -68,10 +72,10 @@ def write_static_files(app: Sphinx, config) -> None:
     os.environ[SNAPSHOT_VARIABLE] = str(frames_folder(app))
     folder = explore_folder(app) / "static"
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "explore.css").write_text(style(), encoding="utf-8")
-    (folder / "explore.js").write_text(page_script(), encoding="utf-8")
+    (folder / f"{NAME}.css").write_text(style(), encoding="utf-8")
+    (folder / f"{NAME}.js").write_text(page_script(), encoding="utf-8")
     config.html_static_path.append(str(folder))
-    app.add_css_file("explore.css")
+    app.add_css_file(f"{NAME}.css")
 
 
 def page_script() -> str:
@@ -104,9 +108,24 @@ def missing_frames(app: Sphinx, keys: Iterable[str]) -> list[str]:
 
 
 def note_frames(app: Sphinx, doctree: nodes.document) -> None:
-    """Note the frames a page uses."""
+    """Note the frames a page uses; say of a widget without frames why it has none."""
+    docname = app.env.docname
     keys = {key for raw in doctree.findall(nodes.raw) for key in frame_keys(raw.astext())}
-    frames_by_page(app.env)[app.env.docname] = sorted(keys)
+    frames_by_page(app.env)[docname] = sorted(keys)
+    for bundle in doctree.findall(nodes.container):
+        if bundle.get("nb_element") == "mime_bundle" and is_live_view(bundle):
+            logger.warning(
+                "explore has no pictures here, because the notebook was not executed by this build: "
+                "set execute_notebooks (nb_execution_mode) to cache or force",
+                location=(docname, bundle.line),
+                type="twinfilters",
+            )
+
+
+def is_live_view(bundle: nodes.container) -> bool:
+    """Whether an output is what `explore` displays in a notebook, which needs a kernel."""
+    texts = {child["mime_type"]: child.astext() for child in bundle.children}
+    return texts.get("text/plain", "").startswith("explore(") and "text/html" not in texts
 
 
 def merge_frames(app: Sphinx, env, docnames: Iterable[str], other) -> None:
@@ -117,7 +136,7 @@ def merge_frames(app: Sphinx, env, docnames: Iterable[str], other) -> None:
 def load_script(app: Sphinx, pagename: str, *_) -> None:
     """Load the widgets' script on the pages that have one."""
     if frames_by_page(app.env).get(pagename):
-        app.add_js_file("explore.js", loading_method="defer")
+        app.add_js_file(f"{NAME}.js", loading_method="defer")
 
 
 def copy_frames(app: Sphinx, exception: Exception | None) -> None:
@@ -130,7 +149,7 @@ def copy_frames(app: Sphinx, exception: Exception | None) -> None:
                 f"the pictures of a widget in {page} are not there: its output was stored by an earlier build. "
                 "Clear the outputs of the notebook, so that it is executed"
             )
-    target = Path(app.outdir, "_static", "explore")
+    target = Path(app.outdir, "_static", NAME)
     shutil.rmtree(target, ignore_errors=True)
     target.mkdir(parents=True)
     for key in {key for used in frames_by_page(app.env).values() for key in used}:
