@@ -124,8 +124,8 @@ def test_figures_are_inlined_with_alternative_text(page):
 
 def test_widgets_bring_their_frames_and_no_widget_manager(built, page):
     (key,) = outputs.frame_keys(page)
-    assert (built / f"_build/html/_static/explore/{key}.js").is_file()
-    assert "explore.js" in page
+    assert (built / f"_build/html/_static/twinfilters-explore/{key}.js").is_file()
+    assert "twinfilters-explore.js" in page
     assert "require.js" not in page
     assert "widget-state+json" not in page
 
@@ -153,7 +153,7 @@ def test_lost_frames_execute_the_notebook_again(built, build):
     assert status == 0, said
     assert "Executing notebook" in said
     (key,) = outputs.frame_keys((built / "_build/html/page.html").read_text(encoding="utf-8"))
-    assert (built / f"_build/html/_static/explore/{key}.js").is_file()
+    assert (built / f"_build/html/_static/twinfilters-explore/{key}.js").is_file()
 
 
 def test_a_figure_without_alternative_text_and_a_formula_that_is_wrong_are_warnings_that_stay(

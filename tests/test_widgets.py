@@ -1,5 +1,6 @@
 import json
 import re
+from dataclasses import astuple
 
 import ipywidgets
 import matplotlib.pyplot as plt
@@ -12,7 +13,8 @@ from matplotlib.figure import Figure
 
 from twinfilters.widgets import Explore, explore
 from twinfilters.widgets.controls import control
-from twinfilters.widgets.frames import SNAPSHOT_VARIABLE
+from twinfilters.widgets.markup import widget as markup
+from twinfilters.widgets.snapshot import SNAPSHOT_VARIABLE
 
 
 def draw(power, log):
@@ -36,7 +38,12 @@ def stored(book, page):
     script = (book / f"{key}.js").read_text(encoding="utf-8")
     prefix = f'(self.tfExplore=self.tfExplore||{{}})["{key}"]='
     assert script.startswith(prefix)
-    return json.loads(script.removeprefix(prefix).removesuffix(";\n").replace("<\\/", "</"))
+    content = json.loads(script.removeprefix(prefix).removesuffix(";\n").replace("<\\/", "</"))
+    frames = [
+        [("".join(content["pieces"][part] for part in parts), *rest) for parts, *rest in frame]
+        for frame in content["frames"]
+    ]
+    return content["order"], frames
 
 
 # --- abbreviations
@@ -79,7 +86,7 @@ def test_a_real_number_becomes_a_slider_that_holds_it():
 
 def test_values_are_written_for_readers():
     assert control("tied", [True, False]).texts == ("yes", "no")
-    assert control("gap", [1e-6, 0.1]).texts == ("1e-06", "0.1")
+    assert control("gap", [1e-6, 0.1]).texts == ("10⁻⁶", "0.1")
 
 
 @pytest.mark.parametrize(
@@ -98,7 +105,7 @@ def test_an_abbreviation_that_means_nothing(given, message):
 
 
 def test_labels_are_escaped_and_belong_to_their_control():
-    page = control("gap", ["<1", "2"], label="a & b").html()
+    page = markup([control("gap", ["<1", "2"], label="a & b")], play=None, page=True)
     assert "<span>a &amp; b</span>" in page
     assert "&lt;1</option>" in page
 
@@ -108,10 +115,10 @@ def test_labels_are_escaped_and_belong_to_their_control():
 
 def test_setting_the_value_draws():
     widget = explore(draw, power=(1, 3), log=False)
-    before = widget.svg
+    before = widget.pictures
     widget.value = {"power": 3}
     assert widget.value == {"power": 3, "log": False}
-    assert widget.svg != before
+    assert widget.pictures != before
     assert widget.description == "Power 3, linear axis."
 
 
@@ -119,14 +126,14 @@ def test_a_request_of_the_front_end_is_answered_with_its_serial():
     widget = explore(draw, power=(1, 3), log=False)
     widget._request = {"serial": "view:1", "index": {"power": 0, "log": 1}}
     assert widget.value == {"power": 1, "log": True}
-    assert widget._picture["serial"] == "view:1"
-    assert widget._picture["index"] == {"power": 0, "log": 1}
+    assert widget._shown["serial"] == "view:1"
+    assert widget._shown["index"] == {"power": 0, "log": 1}
 
 
 def test_a_request_that_changes_nothing_is_answered_too():
     widget = explore(draw, power=(1, 3), log=False)
     widget._request = {"serial": "view:1", "index": {"power": 1, "log": 0}}
-    assert widget._picture["serial"] == "view:1"
+    assert widget._shown["serial"] == "view:1"
 
 
 def test_an_error_of_draw_is_shown_and_does_not_kill_the_widget():
@@ -136,13 +143,13 @@ def test_an_error_of_draw_is_shown_and_does_not_kill_the_widget():
         return draw(power, log=False)
 
     widget = explore(fragile, power=[1, 2, 3])
-    before = widget.svg
+    before = widget.pictures
     widget.value = {"power": 2}
     assert widget.error == "RuntimeError: no square today (drawing power = 2)"
-    assert widget.svg == before
+    assert widget.pictures == before
     widget.value = {"power": 3}
     assert widget.error == ""
-    assert widget.svg != before
+    assert widget.pictures != before
 
 
 def test_an_error_in_the_first_picture_stops_the_cell():
@@ -206,13 +213,15 @@ def test_controls_must_fit_draw():
         ValueError, match=r"the controls must fit draw\(power, log\), got \['power'\]: missing"
     ):
         explore(draw, power=(1, 3))
-    with pytest.raises(ValueError, match=r"labels name the controls \['log', 'power'\], got \['pow'\]"):
+    with pytest.raises(
+        ValueError, match=r"labels must name controls out of \['log', 'power'\], got \['pow'\]"
+    ):
         explore(draw, power=(1, 3), log=False, labels={"pow": "power"})
 
 
 def test_draw_must_return_a_figure():
     with pytest.raises(
-        ValueError, match=r"draw must return a Figure or a pair \(Figure, str\), got NoneType"
+        ValueError, match=r"draw must return a Figure, a pair \(Figure, str\) or a list of them, got NoneType"
     ):
         explore(lambda power: None, power=[1])
 
@@ -238,7 +247,7 @@ widget = explore(draw, power=[1, 2, 3])
 widget
 ---
 widget.value = {"power": 3}
-print(widget.description, "var(--tf-twin-a" in widget.svg)
+print(widget.description, "var(--tf-twin-a" in widget.pictures[0].html)
 """
 
 
@@ -263,8 +272,8 @@ def test_in_a_real_kernel():
 def test_every_combination_is_stored_in_the_order_of_the_controls(book):
     bundle = explore(draw, power=(1, 3), log=False)._repr_mimebundle_()
     assert set(bundle) == {"text/plain", "text/html"}
-    frames = stored(book, bundle["text/html"])
-    descriptions = [frames["frames"][number][1] for number in frames["order"]]
+    order, frames = stored(book, bundle["text/html"])
+    descriptions = [frames[number][0][3] for number in order]
     assert descriptions == [
         f"Power {power}, {axis} axis." for power in (1, 2, 3) for axis in ("linear", "log")
     ]
@@ -279,37 +288,41 @@ def test_the_page_shows_the_first_picture_and_says_what_it_is(book):
 
 def test_stored_frames_are_those_the_kernel_draws(book, monkeypatch):
     page = explore(draw, power=(1, 3), log=False)._repr_mimebundle_()["text/html"]
-    frames = stored(book, page)
+    order, frames = stored(book, page)
     monkeypatch.delenv(SNAPSHOT_VARIABLE)
     widget = explore(draw, power=(1, 3), log=False)
     widget.value = {"power": 3, "log": True}
-    assert frames["frames"][frames["order"][5]] == [widget.svg, widget.description]
+    assert frames[order[5]] == [astuple(picture) for picture in widget.pictures]
 
 
 def test_the_same_widget_gives_the_same_page(book):
     first, second = (explore(draw, power=(1, 3), log=False)._repr_mimebundle_() for _ in range(2))
     assert first == second
-    assert len(list(book.iterdir())) == 1
+    assert len(list(book.glob("*.js"))) == 1
 
 
 def test_equal_pictures_are_stored_once(book):
     page = explore(lambda power: draw(1, log=False), power=[1, 2, 3])._repr_mimebundle_()["text/html"]
-    frames = stored(book, page)
-    assert frames["order"] == [0, 0, 0]
-    assert len(frames["frames"]) == 1
+    order, frames = stored(book, page)
+    assert order == [0, 0, 0]
+    assert len(frames) == 1
 
 
 def test_nothing_is_drawn_when_there_are_too_many_combinations(book):
     calls = []
     widget = explore(lambda first, second: calls.append(1), first=(1, 100), second=(1, 100))
-    with pytest.raises(ValueError, match=r"at most 200 pictures .* got 10000 \(first: 100 x second: 100\)"):
+    with pytest.raises(
+        ValueError, match=r"at most 200 combinations .* got 10000 \(first: 100 x second: 100\)"
+    ):
         widget._repr_mimebundle_()
     assert calls == []
 
 
 def test_too_many_bytes(book, monkeypatch):
     monkeypatch.setattr(Explore, "max_bytes", 100)
-    with pytest.raises(ValueError, match=r"at most 100 bytes .* had \d+ after 1 of 3: draw fewer points"):
+    with pytest.raises(
+        ValueError, match=r"at most 100 bytes .* had \d+ after 1 of 3 combinations: draw fewer points"
+    ):
         explore(draw, power=(1, 3), log=ipywidgets.fixed(True))._repr_mimebundle_()
 
 
@@ -324,4 +337,4 @@ def test_an_error_of_draw_stops_the_build_and_names_the_values(book):
 
     with pytest.raises(RuntimeError) as caught:
         explore(fragile, power=[1, 2])._repr_mimebundle_()
-    assert caught.value.__notes__ == ["while drawing power = 1"]
+    assert caught.value.__notes__ == ["while calling draw(power=1)"]
