@@ -13,7 +13,7 @@ HTML := _build/html
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help book test notebooks serve lint format outputs chromium lock clean bench
+.PHONY: help book test notebooks serve lint format outputs chromium lock clean bench lighthouse
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -74,3 +74,6 @@ $(READY): requirements.txt pyproject.toml
 bench: $(READY) ## Compare the speed with PyTorch and JAX, which is installed for it (BENCH="--threads 1 conv")
 	@$(BIN)/python -m pip install --quiet --no-build-isolation --constraint requirements.txt --editable '.[bench]'
 	@$(BIN)/python benchmarks $(BENCH)
+
+lighthouse: chromium book ## Measure every page with Lighthouse, which is installed for it (LIGHTHOUSE="--runs 1 book/intro")
+	@$(BIN)/python benchmarks/pages.py $(LIGHTHOUSE)

@@ -2,7 +2,7 @@
 
 from sphinx.application import Sphinx
 
-from twinfilters.sphinx_extension import bundle, freshness, mathematics, outputs
+from twinfilters.sphinx_extension import bundle, freshness, mathematics, outputs, trimming
 
 
 def setup(app: Sphinx) -> dict:
@@ -10,5 +10,6 @@ def setup(app: Sphinx) -> dict:
     mathematics.setup(app)
     outputs.setup(app)
     bundle.setup(app)
+    trimming.setup(app)
     freshness.setup(app)
     return {"version": "1", "parallel_read_safe": False, "parallel_write_safe": False}
