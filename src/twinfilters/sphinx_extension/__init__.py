@@ -2,13 +2,14 @@
 
 from sphinx.application import Sphinx
 
-from twinfilters.sphinx_extension import bundle, freshness, mathematics, outputs
+from twinfilters.sphinx_extension import bundle, freshness, mathematics, outputs, questions
 
 
 def setup(app: Sphinx) -> dict:
     """Register everything with Sphinx."""
     mathematics.setup(app)
     outputs.setup(app)
+    questions.setup(app)
     bundle.setup(app)
     freshness.setup(app)
     return {"version": "1", "parallel_read_safe": False, "parallel_write_safe": False}
