@@ -253,21 +253,19 @@ def test_text_options_and_answers_may_hold_mathematics_and_references(build, add
     assert page.locator("#q-one .tf-answer a[href='#place']").count() == 1
 
 
+def asked(text="What?", options="- A\n- B", answers="- [x] a\n- [ ] b", label=":label: q\n"):
+    return f":::{{question}}\n{label}{text}\n\n{options}\n\n<details>\n\n{answers}\n\n</details>\n:::"
+
+
 WRONG = {
-    "needs a label": ":::{question}\nWhat?\n\n- A\n- B\n\n<details>\n\n- [x] a\n- [ ] b\n\n</details>\n:::",
+    "needs a label": asked(label=""),
     "between <details> and </details>": ":::{question}\n:label: q\nWhat?\n\n- A\n- B\n:::",
-    "must follow each other": ":::{question}\n:label: q\n- A\n- B\n\n<details>\n\n- [x] a\n\n</details>\n:::",
-    "must begin with a list": ":::{question}\n:label: q\nWhat?\n\n- A\n- B\n\n<details>\n\nIt is A.\n\n</details>\n:::",
-    "got 2 options and 1 answers": ":::{question}\n:label: q\nWhat?\n\n- A\n- B\n\n<details>\n\n- [x] a\n\n</details>\n:::",
-    "must begin with [ ] or [x], got 'b'": (
-        ":::{question}\n:label: q\nWhat?\n\n- A\n- B\n\n<details>\n\n- [x] a\n- b\n\n</details>\n:::"
-    ),
-    "one answer at least must be right": (
-        ":::{question}\n:label: q\nWhat?\n\n- A\n- B\n\n<details>\n\n- [ ] a\n- [ ] b\n\n</details>\n:::"
-    ),
-    "an option must be one paragraph": (
-        ":::{question}\n:label: q\nWhat?\n\n- A\n\n  more\n- B\n\n<details>\n\n- [x] a\n- [ ] b\n\n</details>\n:::"
-    ),
+    "must follow each other": asked(text=""),
+    "must begin with a list": asked(answers="It is A."),
+    "got 2 options and 1 answers": asked(answers="- [x] a"),
+    "must begin with [ ] or [x], got 'b'": asked(answers="- [x] a\n- b"),
+    "one answer at least must be right": asked(answers="- [ ] a\n- [ ] b"),
+    "an option must be one paragraph": asked(options="- A\n\n  more\n- B"),
 }
 
 
