@@ -2,13 +2,14 @@
 
 from sphinx.application import Sphinx
 
-from twinfilters.sphinx_extension import bundle, freshness, mathematics, outputs, trimming
+from twinfilters.sphinx_extension import bundle, folds, freshness, mathematics, outputs, trimming
 
 
 def setup(app: Sphinx) -> dict:
     """Register everything with Sphinx."""
     mathematics.setup(app)
     outputs.setup(app)
+    folds.setup(app)
     bundle.setup(app)
     trimming.setup(app)
     freshness.setup(app)
