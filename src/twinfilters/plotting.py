@@ -40,7 +40,7 @@ THEME = {
     "twin-a": (TWIN_A, "#63b3f0"),
     "twin-b": (TWIN_B, "#ff9a52"),
     "accent": (ACCENT, "#3fcf9f"),
-    "extra": (EXTRA, "#e08fd8"),
+    "extra": (EXTRA, "#c77bbf"),
 }
 
 STYLE = {

@@ -7,6 +7,7 @@ from sphinx.application import Sphinx
 from twinfilters.sphinx_extension import (
     address,
     bundle,
+    folds,
     freshness,
     hosting,
     launch,
@@ -28,6 +29,7 @@ def setup(app: Sphinx) -> dict:
     mathematics.setup(app)
     outputs.setup(app)
     questions.setup(app)
+    folds.setup(app)
     bundle.setup(app)
     trimming.setup(app)
     freshness.setup(app)

@@ -25,6 +25,7 @@ from sphinx.jinja2glue import BuiltinTemplateLoader
 
 from twinfilters.sphinx_extension.icons import with_small_icons
 from twinfilters.sphinx_extension.purging import names_in_markup, names_in_script, purged, read_sheet
+from twinfilters.sphinx_extension.repairs import repaired
 
 FONTS = Path(pydata_sphinx_theme.__file__).parent.joinpath(
     "theme/pydata_sphinx_theme/static/vendor/fontawesome/webfonts"
@@ -53,7 +54,8 @@ MEASURES_ALL = '"complete"===document.readyState?I():window.addEventListener("lo
 def setup(app: Sphinx) -> None:
     """Register what rewrites pages and joins style sheets."""
     app.connect("config-inited", choose_templates)
-    app.connect("build-finished", write_sheets)
+    # After the theme has written its colours of code.
+    app.connect("build-finished", write_sheets, priority=900)
 
 
 def choose_templates(app: Sphinx, config: Config) -> None:
@@ -62,12 +64,12 @@ def choose_templates(app: Sphinx, config: Config) -> None:
 
 
 class LightPages(BuiltinTemplateLoader):
-    """Sphinx's templates, with light heads."""
+    """Sphinx's templates, with light heads and what else is put right (`repairs`)."""
 
     def render(self, template: str, context: dict) -> str:
         """Write a page."""
         page = super().render(template, context)
-        return light(page) if "</head>" in page else page
+        return repaired(light(page)) if "</head>" in page else page
 
 
 def light(page: str) -> str:
