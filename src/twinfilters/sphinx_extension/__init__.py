@@ -2,7 +2,7 @@
 
 from sphinx.application import Sphinx
 
-from twinfilters.sphinx_extension import bundle, freshness, mathematics, outputs, questions
+from twinfilters.sphinx_extension import bundle, claims, freshness, mathematics, outputs, questions
 
 
 def setup(app: Sphinx) -> dict:
@@ -10,6 +10,7 @@ def setup(app: Sphinx) -> dict:
     mathematics.setup(app)
     outputs.setup(app)
     questions.setup(app)
+    claims.setup(app)
     bundle.setup(app)
     freshness.setup(app)
     return {"version": "1", "parallel_read_safe": False, "parallel_write_safe": False}
