@@ -42,8 +42,9 @@ format: $(READY) ## Put style and format right where that can be done by rule
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
-outputs: $(READY) ## Run the notebooks anew and store their text outputs (NOTEBOOKS=book)
+outputs: $(READY) ## Run the notebooks anew and store their text outputs (NOTEBOOKS=book), and what the statements' tests measure
 	@$(BIN)/python tools/store_outputs.py $(NOTEBOOKS)
+	@$(BIN)/python -m pytest tests/chapters --quiet --store-measured
 
 chromium: $(READY) ## See to it that there is a Chromium for the browser tests
 	@$(BIN)/python tools/chromium.py

@@ -7,6 +7,7 @@ from sphinx.application import Sphinx
 from twinfilters.sphinx_extension import (
     address,
     bundle,
+    claims,
     folds,
     freshness,
     hosting,
@@ -29,6 +30,7 @@ def setup(app: Sphinx) -> dict:
     mathematics.setup(app)
     outputs.setup(app)
     questions.setup(app)
+    claims.setup(app)
     folds.setup(app)
     bundle.setup(app)
     trimming.setup(app)
