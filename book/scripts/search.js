@@ -9,7 +9,9 @@ const OPTIONS = {
     boost: { heading: 4, page: 2, text: 2 },
     combineWith: "AND",
     prefix: (word) => word.length > 2,
-    fuzzy: (word) => (word.length > 4 ? 0.2 : false),
+    fuzzy: (word) => (word.length > 4 ? 0.25 : false),
+    // What a solution says is to be found after what it solves.
+    boostDocument: (id, word, { heading }) => (heading.startsWith("Solution") ? 0.4 : 1),
   },
 };
 
@@ -47,15 +49,13 @@ const occurrences = (text, words) => {
   return [...text.matchAll(new RegExp(`(?<![\\p{L}\\p{N}])(?:${escaped.join("|")})(?![\\p{L}\\p{N}])`, "giu"))];
 };
 
+const different = (hits) => new Set(hits.map(([word]) => word.toLowerCase())).size;
+
 // Where the passage begins that has the most of the words.
 const beginning = (text, hits) => {
-  const words = (hit) =>
-    new Set(
-      hits
-        .filter(({ index }) => index >= hit.index && index < hit.index + LONGEST_EXCERPT / 2)
-        .map(([word]) => word.toLowerCase()),
-    ).size;
-  const best = hits.reduce((found, hit) => (words(hit) > words(found) ? hit : found), hits[0]);
+  const near = (hit) =>
+    different(hits.filter(({ index }) => index >= hit.index && index < hit.index + LONGEST_EXCERPT / 2));
+  const best = hits.reduce((found, hit) => (near(hit) > near(found) ? hit : found), hits[0]);
   return best?.index > 60 ? text.indexOf(" ", best.index - 60) + 1 : 0;
 };
 
@@ -75,9 +75,9 @@ const excerpt = (text, hits) => {
 const listItem = ({ address, heading, page, text, code, terms }) => {
   const item = element("li", {}, element("a", { href: ROOT + address }, heading));
   if (page !== heading) item.append(" ", element("span", { className: "tf-search-page" }, page));
-  const inText = occurrences(text, terms);
-  const inCode = inText.length ? [] : occurrences(code, terms);
-  const passage = inCode.length ? [element("code", {}, ...excerpt(code, inCode))] : excerpt(text, inText);
+  const [inText, inCode] = [text, code].map((where) => occurrences(where, terms));
+  const more = different(inCode) > different(inText);
+  const passage = more ? [element("code", {}, ...excerpt(code, inCode))] : excerpt(text, inText);
   item.append(element("p", { className: "context" }, ...passage));
   return item;
 };

@@ -62,7 +62,7 @@ def describe_page(app: Sphinx, doctree: nodes.document) -> None:
         )
 
 
-def opening(doctree: nodes.document, limit: int = LONGEST) -> str:
+def opening(doctree: nodes.Element, limit: int = LONGEST) -> str:
     """Whole sentences from the beginning of a page, as many as fit.
 
     Paragraphs in boxes, figures and lists do not count, nor does emphasis that takes a whole paragraph: a subtitle.
@@ -104,8 +104,8 @@ def write_head(app: Sphinx, pagename: str, templatename: str, context: dict, doc
         # An index or a search is no page to find, so it has no address of its own.
         context["pageurl"] = None
         elements = [*everywhere(app), meta("robots", "noindex")]
-    # What the page's own metadata says is there already.
-    present = context.get("metatags", "")
+    # What the page's own metadata says is there already; so is the viewport, which docutils says once more.
+    present = re.sub(r'<meta [^>]*name="viewport"[^>]*>\s*', "", context.get("metatags", ""))
     added = [
         one for one in elements if not ("description" in one.split('"') and 'name="description"' in present)
     ]

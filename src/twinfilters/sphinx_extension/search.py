@@ -83,9 +83,10 @@ def entries(doctree: nodes.document, numbers: dict) -> Iterator[tuple[str, str, 
 
 
 def _is_entry(node: nodes.Node) -> bool:
-    if not isinstance(node, nodes.section | nodes.Admonition) or not isinstance(node[0], nodes.title):
+    if not isinstance(node, nodes.section | nodes.Admonition):
         return False
-    return bool(node["ids"] and (isinstance(node, nodes.section) or "label" in node))
+    titled = node.children and isinstance(node[0], nodes.title)
+    return bool(titled and node["ids"] and (isinstance(node, nodes.section) or "label" in node))
 
 
 def _pieces(node: nodes.Node) -> Iterator[tuple[bool, str]]:
