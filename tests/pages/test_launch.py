@@ -69,9 +69,9 @@ def test_with_an_address_services_run_the_chapter(name, published, serve, visit)
     assert links == {
         "Open in Binder": f"https://mybinder.org/v2/gh/{repository}/main?urlpath=lab/tree/{name}.ipynb",
         "Open in Colab": f"https://colab.research.google.com/github/{repository}/blob/main/{name}.ipynb",
-        "Repository": REPOSITORY,
     }
     assert f"git+{REPOSITORY}" in panel.inner_text()
+    assert page.locator(f".article-header-buttons a[href='{REPOSITORY}']").count() == 1
     assert troubles == []
 
 

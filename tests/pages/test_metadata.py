@@ -5,6 +5,7 @@ import threading
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import SimpleNamespace
 from urllib.parse import urljoin
 from xml.etree import ElementTree
 
@@ -214,6 +215,31 @@ def test_a_page_is_described_by_its_first_sentences():
     assert metadata.opening(page) == "One sentence. Another one, on two lines. A third."
     assert metadata.opening(page, limit=41) == "One sentence. Another one, on two lines."
     assert metadata.opening(page, limit=5) == ""
+
+
+@pytest.fixture
+def app(unchecked):
+    return SimpleNamespace(env=SimpleNamespace(docname="page"))
+
+
+@pytest.mark.parametrize("text", ["", "Short.", "Long " * 40 + "."])
+def test_a_page_that_describes_itself_badly_is_a_warning(text, app, caplog):
+    described = nodes.section("", nodes.meta(name="description", content=text)) if text else nodes.section("")
+    metadata.describe_page(app, described)
+    assert "a description has 40 to 160 characters" in caplog.text
+
+
+def test_a_page_that_describes_itself_well_is_none(app, caplog):
+    text = "What a reader who has not opened the page wants to know of it."
+    metadata.describe_page(app, nodes.section("", nodes.meta(name="description", content=text)))
+    assert metadata.descriptions(app.env) == {"page": text}
+    assert caplog.text == ""
+
+
+def test_two_pages_of_one_description_are_a_warning(app, caplog):
+    metadata.descriptions(app.env).update(first="The same.", second="The same.", third="Another.")
+    metadata.check_descriptions(app, app.env)
+    assert caplog.text.count("has the same description as") == 1
 
 
 def test_formulas_become_text():

@@ -15,7 +15,7 @@ CHAPTER = "book/part-1-identical/identical-gradients"
 QUERIES = {
     "prose": ("origin page question", "Identical gradients", "origin"),
     "a statement": ("theorem tied filters", "Theorem 2 (Tied filters, untied readouts)", "tied"),
-    "an exercise": ("mirror twins", "Exercise 4 (Mirror twins)", "weights"),
+    "an exercise": ("mirror twins", "Exercise 4 (Mirror twins)", "tanh"),
     "code": ("loss_and_gradients distances", "The whole table", "gradient"),
     "what code printed": ("training images correct", "Look", "correct"),
     "a caption": ("orange negative scale", "Look", "orange"),
