@@ -87,6 +87,8 @@ function mount(model, root) {
 function render({ model, el }) {
   el.classList.add("tf-explore");
   el.innerHTML = model.get("_markup");
+  // JupyterLab would take their arrow keys for commands to the notebook.
+  for (const target of el.querySelectorAll("input, select, button")) target.dataset.lmSuppressShortcuts = "true";
   return mount(model, el).close;
 }
 

@@ -76,7 +76,8 @@ def _make_room(figure: Figure) -> None:
     """Lay out a figure that nobody laid out, so that its labels are not cut; it keeps its size, as `tight` does not."""
     margins = vars(figure.subplotpars)
     untouched = all(margins[name] == mpl.rcParams[f"figure.subplot.{name}"] for name in MARGINS)
-    if figure.get_layout_engine() is None and untouched:
+    gridded = any(axes.get_subplotspec() for axes in figure.axes)
+    if figure.get_layout_engine() is None and untouched and gridded:
         figure.set_layout_engine("constrained")
 
 
