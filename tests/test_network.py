@@ -1,6 +1,6 @@
 """The network: outputs, loss, and gradients by hand."""
 
-from dataclasses import FrozenInstanceError
+from dataclasses import FrozenInstanceError, replace
 
 import numpy as np
 import pytest
@@ -12,6 +12,7 @@ from checks import assert_close, assert_derivative, central_difference, complex_
 from twinfilters import twins
 from twinfilters.activations import ACTIVATIONS
 from twinfilters.arithmetic import ARITHMETICS
+from twinfilters.layers import ConvLayer
 from twinfilters.losses import LOSSES
 from twinfilters.network import PARAMETERS, FilterNet, accuracy
 
@@ -413,6 +414,26 @@ def test_unknown_names(options, message):
         draw(**options)
 
 
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        ({"stride": 0}, "stride must be an integer of at least 1 or a pair of them, got 0"),
+        ({"stride": (1, 2, 3)}, r"stride must be an integer .* or a pair of them, got \(1, 2, 3\)"),
+        ({"padding": -1}, r"padding must be an integer of at least 0, a pair of them, or .*, got -1"),
+        ({"padding": ((0, 1), 2)}, r"padding must be an integer .*, got \(\(0, 1\), 2\)"),
+        ({"dilation": 1.5}, "dilation must be an integer of at least 1 or a pair of them, got 1.5"),
+    ],
+)
+@pytest.mark.usefixtures("unchecked")
+def test_wrong_geometry_is_found_when_the_network_is_made(option, message):
+    with pytest.raises(ValueError, match=message):
+        draw(**option)
+    net = draw()[0]
+    above = ConvLayer(np.ones((2, 3, 1, 1)), np.ones(2), **option)
+    with pytest.raises(ValueError, match=message):
+        replace(net, readout=np.ones((2, 2)), deeper=(above,))
+
+
 @pytest.mark.usefixtures("unchecked")
 def test_integer_parameters_are_refused():
     with pytest.raises(ValueError, match="parameters must have a floating dtype such as float64, got int64"):
@@ -438,8 +459,6 @@ IMAGES = np.zeros((4, 2, 6, 5))
         (IMAGES + np.nan, {}, "images must be finite, and at least one"),
         (IMAGES[:, :, :2], {}, r"filters spanning \(3, 2\) for an image padded to \(2, 5\)"),
         (IMAGES, {"dilation": 5}, r"filters spanning \(11, 6\) for an image padded to \(6, 5\)"),
-        (IMAGES, {"stride": 0}, "stride must be an integer of at least 1 or a pair of them, got 0"),
-        (IMAGES, {"padding": -1}, "padding must be an integer of at least 0"),
     ],
 )
 @pytest.mark.usefixtures("unchecked")

@@ -28,7 +28,7 @@ from numpy.typing import ArrayLike
 
 from twinfilters.activations import activation
 from twinfilters.arithmetic import accumulate, check_arithmetic, combine
-from twinfilters.conv import Padding, Pair, extract_patches, output_size
+from twinfilters.conv import Padding, Pair, checked_geometry, extract_patches, output_size
 from twinfilters.layers import ConvLayer, Patches, State, backward, forward, in_a_row
 from twinfilters.losses import checked_targets, loss_function
 from twinfilters.pooling import Features, Pooled, Values, pool
@@ -61,7 +61,8 @@ class FilterNet:
 
     Raises
     ------
-    ValueError : shapes that do not fit together, a type that is not floating, NaN or infinity, an unknown name.
+    ValueError : shapes that do not fit together, a type that is not floating, NaN or infinity, an unknown name; a wrong
+        stride, padding or dilation of any layer.
     """
 
     filters: Inexact[np.ndarray, "F C K L"]
@@ -82,6 +83,8 @@ class FilterNet:
         loss_function(self.loss)
         check_arithmetic(self.arithmetic)
         pool(self.pooling)
+        for layer in (self, *self.deeper):
+            checked_geometry(layer.stride, layer.padding, layer.dilation)
         parameters = _checked_parameters(self.parameters, self.depth, self.pooling)
         self.__dict__.update(self._fields(parameters))
 
