@@ -326,6 +326,28 @@ def test_random_defaults_and_square_kernels():
     assert (net.activation, net.loss, net.arithmetic) == ("tanh", "squared", "position_blind")
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"filters": 0}, "filters must be an integer of at least 1, got 0"),
+        ({"filters": (3, 0)}, "filters must be an integer of at least 1, got 0"),
+        ({"filters": 2.5}, "filters must be an integer of at least 1, got 2.5"),
+        ({"filters": ()}, r"filters must be one number a layer, for at least one layer, got \(\)"),
+        ({"kernel": 0}, "kernel must be an integer of at least 1 or a pair of them, got 0"),
+        ({"kernel": (3, -1)}, "kernel must be an integer of at least 1 or a pair of them, got -1"),
+        ({"kernel": (3, 3, 3)}, r"kernel must be an integer .* or a pair of them, got \(3, 3, 3\)"),
+        ({"channels": 0}, "channels must be an integer of at least 1, got 0"),
+        ({"outputs": 0}, "outputs must be an integer of at least 1, got 0"),
+        ({"positions": 0, "pooling": "none"}, "positions must be an integer of at least 1, got 0"),
+        ({"scale": float("inf")}, "filters must be finite, got NaN or infinity"),
+    ],
+)
+@pytest.mark.usefixtures("unchecked")
+def test_wrong_shapes_of_random_networks(options, message):
+    with pytest.raises(ValueError, match=message):
+        FilterNet.random(np.random.default_rng(0), **options)
+
+
 def test_arguments_are_left_alone():
     net, images, targets = draw()
     copies = images.copy(), targets.copy()
