@@ -168,7 +168,7 @@ def extract_patches(
     """
     images = _checked_array(images, "images", "(N, C, H, W)", ndim=4)
     shape = (1, images.shape[1], *checked_pair(kernel, "kernel", least=1))
-    layer = _Layer.of(images, np.zeros(shape, images.dtype), stride, padding, dilation, 1, "blas")
+    layer = _Layer.of(images, np.zeros(shape), stride, padding, dilation, 1, "blas")
     padded = np.pad(layer.images, ((0, 0), (0, 0), *layer.padding))
     # (C,K,L,H',W',N) -> (N,D,P)
     patches = _images_first(layer.windows(_images_last(padded)))
