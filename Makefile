@@ -5,6 +5,7 @@ JOBS ?= 2
 PORT ?= 8000
 TORCH ?= 2.13.0
 NOTEBOOKS ?= book
+MODULES ?= conv network stability plateau
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -13,7 +14,7 @@ HTML := _build/html
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help book test notebooks serve lint format outputs chromium lock clean bench
+.PHONY: help book test notebooks serve lint format outputs chromium lock clean bench mutants
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -74,3 +75,7 @@ $(READY): requirements.txt pyproject.toml
 bench: $(READY) ## Compare the speed with PyTorch and JAX, which is installed for it (BENCH="--threads 1 conv")
 	@$(BIN)/python -m pip install --quiet --no-build-isolation --constraint requirements.txt --editable '.[bench]'
 	@$(BIN)/python benchmarks $(BENCH)
+
+mutants: $(READY) ## Break modules in one place at a time and count what their tests notice (MODULES="conv")
+	@$(BIN)/python -m pip install --quiet --no-build-isolation --constraint requirements.txt --editable '.[mutants]'
+	@$(BIN)/python tools/mutants.py --jobs $(JOBS) $(MODULES)
