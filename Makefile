@@ -5,6 +5,7 @@ JOBS ?= 2
 PORT ?= 8000
 TORCH ?= 2.13.0
 NOTEBOOKS ?= book
+MODULES ?= conv network stability plateau
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -13,7 +14,7 @@ HTML := _build/html
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help book test notebooks serve lint format outputs chromium lock clean bench lighthouse
+.PHONY: help book test notebooks serve lint format outputs chromium lock clean bench lighthouse mutants
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -78,3 +79,7 @@ bench: $(READY) ## Compare the speed with PyTorch and JAX, which is installed fo
 
 lighthouse: chromium book ## Measure every page with Lighthouse, which is installed for it (LIGHTHOUSE="--runs 1 book/intro")
 	@$(BIN)/python benchmarks/pages.py $(LIGHTHOUSE)
+
+mutants: $(READY) ## Break modules in one place at a time and count what their tests notice (MODULES="conv")
+	@$(BIN)/python -m pip install --quiet --no-build-isolation --constraint requirements.txt --editable '.[mutants]'
+	@$(BIN)/python tools/mutants.py --jobs $(JOBS) $(MODULES)

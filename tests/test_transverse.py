@@ -7,7 +7,7 @@ import pytest
 
 from twinfilters import data, twins
 from twinfilters.network import FilterNet
-from twinfilters.noise import GradientNoise, HiddenDropout, InputDropout, LabelNoise
+from twinfilters.noise import GradientNoise, HiddenDropout, InputDropout, LabelFlip, LabelNoise
 from twinfilters.optimizers import Adam, ClipNorm, Freeze, GradientDescent, Momentum, WeightDecay
 from twinfilters.stability import transverse_hessian
 from twinfilters.stability.transverse import TransverseRun, batches, merged
@@ -211,6 +211,15 @@ def test_images_and_targets_stay_together():
 def test_wrong_noise(options, message):
     with pytest.raises(ValueError, match=message):
         next(batches(pair(), DIGITS.images, DIGITS.targets, **{"rng": rng(), **options}))
+
+
+def test_label_noise_needs_the_squared_loss():
+    net = FilterNet.random(rng(), loss="cross_entropy", outputs=2)
+    labels = (DIGITS.targets[:, 0] > 0).astype(int)
+    with pytest.raises(ValueError, match=r"needs the squared loss, .* got cross_entropy and LabelNoise"):
+        next(batches(net, DIGITS.images, labels, noise=[LabelNoise(1.0)], rng=rng()))
+    _, targets = next(batches(net, DIGITS.images, labels, noise=[LabelFlip(1.0)], rng=rng()))
+    np.testing.assert_array_equal(targets, np.eye(2)[1 - labels])
 
 
 def test_wrong_data():

@@ -22,7 +22,7 @@ from numpy.typing import ArrayLike
 from twinfilters import twins
 from twinfilters.losses import checked_targets
 from twinfilters.network import FilterNet, Parameters
-from twinfilters.noise import Ingredient, acting_on, disturbed
+from twinfilters.noise import Ingredient, acting_on, check_noise_on_targets, disturbed
 from twinfilters.optimizers import Rule, State
 from twinfilters.stability.hessian import check_covered, transverse_hessian_of_patches
 from twinfilters.training import DivergedError
@@ -156,12 +156,13 @@ def batches(
 
     Raises
     ------
-    ValueError : data that do not fit the network; noise that acts on something else; a batch size out of range;
-        minibatches or noise without rng. Raised with the first batch.
+    ValueError : data that do not fit the network; noise that acts on something else, or does not go with the loss; a
+        batch size out of range; minibatches or noise without rng. Raised with the first batch.
     """
     patches = net.patches(images)
     targets = checked_targets(targets, len(patches), len(net.readout), net.loss)
     _check_noise(batch_size, len(patches), noise, rng)
+    check_noise_on_targets(noise, net.loss, len(net.readout))
     on_targets, on_images = (acting_on(quantity, noise) for quantity in ("targets", "images"))
     order = np.arange(0)
     while True:
