@@ -5,7 +5,7 @@ from itertools import product
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from checks import assert_close, assert_derivative, complex_step
@@ -18,6 +18,14 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 # Sums of some hundred products in float64.
 ROUNDING = 1e-12
 CHANNELS, FILTERS = 2, 3
+
+# Of all geometries that are drawn, the worst figure counts.
+drawn_geometries = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+def error(found, wanted):
+    """Largest difference, in units of the largest entry."""
+    return np.abs(found - wanted).max() / max(np.abs(wanted).max(), 1e-300)
 
 
 @st.composite
@@ -55,8 +63,9 @@ def folded(columns, size, kernel, positions, geometry):
     return image
 
 
-@given(geometries())
-def test_prop_output_size(drawn):
+@drawn_geometries
+@given(drawn=geometries())
+def test_prop_output_size(measured, drawn):
     size, kernel, geometry = drawn
     stride, padding, dilation = geometry.values()
     for axis, (length, k) in enumerate(zip(size, kernel, strict=True)):
@@ -66,14 +75,18 @@ def test_prop_output_size(drawn):
         assert formula == len(starts) == output_size(size, kernel, **geometry)[axis]
         unseen = (padded - extent) % stride
         assert starts[-1] + extent == padded - unseen
+        measured(
+            "difference of the formula from the positions counted", abs(formula - len(starts)), exactly=0
+        )
     image, filters, bias, _ = case(*drawn)
     with torch.no_grad():
         out = torch.nn.functional.conv2d(*map(torch.tensor, (image, filters, bias)), **geometry)
     assert out.shape[1:] == output_size(size, kernel, **geometry)
 
 
-@given(geometries())
-def test_prop_cut_fold(drawn):
+@drawn_geometries
+@given(drawn=geometries())
+def test_prop_cut_fold(measured, drawn):
     size, kernel, geometry = drawn
     image, _, _, above = case(*drawn)
     positions = above.shape[1:]
@@ -81,15 +94,19 @@ def test_prop_cut_fold(drawn):
     columns = np.random.default_rng(1).normal(size=cut.shape)
     fold = folded(columns, size, kernel, positions, geometry)
     difference = (cut * columns).sum() - (image * fold).sum()
-    assert abs(difference) <= ROUNDING * np.linalg.norm(cut) * np.linalg.norm(columns)
+    size_of_both = np.linalg.norm(cut) * np.linalg.norm(columns) + 1e-300
+    measured(
+        "difference of the two inner products, relative", abs(difference) / size_of_both, at_most=ROUNDING
+    )
     count = np.zeros(size)
     for _, _, pixel in meetings(size, kernel, positions, geometry):
         count[pixel] += 1
     assert_close(folded(cut, size, kernel, positions, geometry), count * image, ROUNDING)
 
 
-@given(geometries())
-def test_thm_bp_convolution(drawn):
+@drawn_geometries
+@given(drawn=geometries())
+def test_thm_bp_convolution(measured, drawn):
     size, kernel, geometry = drawn
     image, filters, bias, above = case(*drawn)
     positions = above.shape[1:]
@@ -118,7 +135,7 @@ def test_thm_bp_convolution(drawn):
     point = image, filters, bias
     scale = np.linalg.norm(above) * (1 + np.linalg.norm(image)) * (1 + np.linalg.norm(filters))
     for number, (index, matrix) in enumerate(zip(by_index, by_matrix, strict=True)):
-        assert_close(matrix, index, ROUNDING)
+        measured("matrix products against indices, relative", error(matrix, index), at_most=ROUNDING)
         assert_close(packaged[number][0] if number == 0 else packaged[number], index, ROUNDING)
 
         def along(array, number=number):
@@ -126,11 +143,13 @@ def test_thm_bp_convolution(drawn):
 
         slope = complex_step(along, point[number], directions[number])
         predicted = (index * directions[number]).sum()
-        assert abs(slope - predicted) <= ROUNDING * scale * np.linalg.norm(directions[number])
+        mistake = abs(slope - predicted) / (scale * np.linalg.norm(directions[number]))
+        measured("equations against the complex step, relative", mistake, at_most=ROUNDING)
 
 
-@given(geometries())
-def test_cor_shared_weight(drawn):
+@drawn_geometries
+@given(drawn=geometries())
+def test_cor_shared_weight(measured, drawn):
     """Every position has its own copy of the filters, and moves it alone."""
     _, kernel, geometry = drawn
     image, filters, _, above = case(*drawn)
@@ -147,8 +166,8 @@ def test_cor_shared_weight(drawn):
     assert_derivative(complex_step(loss, copies, direction), of_copies, direction, ROUNDING)
     shared = conv2d_backward(delta.reshape(1, *above.shape), image[None], filters, **geometry)[1]
     scale = np.linalg.norm(delta) * np.linalg.norm(patches)
-    error = np.abs(of_copies.sum(axis=2) - shared.reshape(FILTERS, -1)).max()
-    assert error <= ROUNDING * scale
+    mistake = np.abs(of_copies.sum(axis=2) - shared.reshape(FILTERS, -1)).max() / scale
+    measured("sum over the copies against the shared filter, relative", mistake, at_most=ROUNDING)
 
 
 def padded_or_cropped(array, before, after):
@@ -162,8 +181,9 @@ def padded_or_cropped(array, before, after):
     return padded[:, *cut]
 
 
-@given(geometries())
-def test_prop_three_convolutions(drawn):
+@drawn_geometries
+@given(drawn=geometries())
+def test_prop_three_convolutions(measured, drawn):
     size, kernel, geometry = drawn
     stride, padding, dilation = geometry.values()
     image, filters, _, delta = case(*drawn)
@@ -171,7 +191,8 @@ def test_prop_three_convolutions(drawn):
     # 1. Channels play the images, delta plays the filters, stride and dilation change places.
     exchanged = {"stride": dilation, "padding": padding, "dilation": stride}
     out = conv2d(image[:, None], delta[:, None], **exchanged).swapaxes(0, 1)
-    assert_close(out[:, :, : kernel[0], : kernel[1]], grad_filters, ROUNDING)
+    by_images = error(out[:, :, : kernel[0], : kernel[1]], grad_filters)
+    measured("gradient of the filters as a convolution, relative error", by_images, at_most=ROUNDING)
     # 2. Spread delta, flip the filters.
     spread = np.zeros((FILTERS, *(stride * (n - 1) + 1 for n in delta.shape[1:])))
     spread[:, ::stride, ::stride] = delta
@@ -180,11 +201,12 @@ def test_prop_three_convolutions(drawn):
     after = [b + r for b, r in zip(before, rest, strict=True)]
     spread = padded_or_cropped(spread, before, after)
     flipped = filters[:, :, ::-1, ::-1].swapaxes(0, 1)
-    assert_close(conv2d(spread[None], flipped, dilation=dilation), grad_image, ROUNDING)
+    by_flipping = error(conv2d(spread[None], flipped, dilation=dilation), grad_image)
+    measured("gradient of the image as a convolution, relative error", by_flipping, at_most=ROUNDING)
 
 
 @pytest.mark.parametrize("pooling", ["mean", "max", "none"])
-def test_prop_only_above(pooling):
+def test_prop_only_above(pooling, measured):
     digits = data.digits(3, 8, count=40)
     rng = np.random.default_rng(4)
     positions = {"positions": 36} if pooling == "none" else {}
@@ -202,12 +224,14 @@ def test_prop_only_above(pooling):
     delta = (above[:, 0] - above[:, 1]) * (1 - np.tanh(z[:, 0]) ** 2)
     wanted = np.einsum("np,ndp->d", delta, net.patches(digits.images)) / 40
     assert np.linalg.norm(wanted) > 1e-3
-    assert_close((gradients.filters[0] - gradients.filters[1]).ravel(), wanted, 1e-10)
+    found = (gradients.filters[0] - gradients.filters[1]).ravel()
+    measured("difference of the gradients against the formula, relative", error(found, wanted), at_most=1e-10)
     assert_close(gradients.bias[0] - gradients.bias[1], delta.sum() / 40, 1e-10)
     # The last sentence: equal above, equal gradients.
     same = twins.tie(net, parts=["readout"])
     gradients = net.with_parameters(same.loss_and_gradients(*digits.examples)[1])
-    assert np.array_equal(gradients.filters[0], gradients.filters[1])
+    apart = np.abs(gradients.filters[0] - gradients.filters[1]).max()
+    measured("difference with equal readouts", apart, exactly=0)
 
 
 def test_filters_of_two_groups_see_different_patches():

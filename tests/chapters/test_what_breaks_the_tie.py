@@ -67,8 +67,9 @@ def distance_from_commuting(rule):
 
 
 @pytest.mark.parametrize("name", COMMUTING)
-def test_prop_what_commutes(name):
-    assert distance_from_commuting(COMMUTING[name]) < ROUNDING
+def test_prop_what_commutes(name, measured):
+    apart = distance_from_commuting(COMMUTING[name])
+    measured("stepping after swapping against swapping after stepping", apart, at_most=ROUNDING)
 
 
 def test_a_rule_that_knows_one_twin_does_not_commute():
@@ -79,7 +80,7 @@ def test_a_rule_that_knows_one_twin_does_not_commute():
     "noise", [[], [LabelNoise(1.0)], [InputDropout(0.5)], [GradientNoise(0.1, shared=True)]]
 )
 @pytest.mark.parametrize("name", COMMUTING)
-def test_thm_commuting_updates(name, noise):
+def test_thm_commuting_updates(name, noise, measured):
     start = twins.tie(network())
     run = train(
         start,
@@ -91,8 +92,9 @@ def test_thm_commuting_updates(name, noise):
         rng=np.random.default_rng(1),
         record={"gap": twins.gap},
     )
-    assert (run["gap"] == 0).all()
-    assert np.linalg.norm(twins.unit_vector(run.net, 0) - twins.unit_vector(start, 0)) > 0.01
+    measured("largest gap of twins in 30 steps", run["gap"].max(), exactly=0)
+    travelled = np.linalg.norm(twins.unit_vector(run.net, 0) - twins.unit_vector(start, 0))
+    measured("distance that each twin has travelled", travelled, at_least=0.01)
 
 
 @pytest.mark.parametrize("noise", [HiddenDropout(0.5), GradientNoise(0.1)])
@@ -104,9 +106,12 @@ def test_what_is_drawn_for_each_unit_parts_twins(noise):
     assert twins.gap(run.net) > 1e-4
 
 
-@pytest.mark.parametrize("function", [lambda z: z.max(dim=0).values, lambda z: z.amax(dim=0)])
-def test_prop_symmetric_choice(function):
+@pytest.mark.parametrize(
+    ("name", "symmetric"), [("max of PyTorch", False), ("amax of PyTorch", True)], ids=["max", "amax"]
+)
+def test_prop_symmetric_choice(name, symmetric, measured):
     """A choice at the tie is symmetric exactly if twins stay equal."""
+    function = (lambda z: z.amax(dim=0)) if symmetric else (lambda z: z.max(dim=0).values)
     weights = torch.tensor([[0.5, -0.2], [0.5, -0.2], [0.1, 0.7]], dtype=torch.float64)
     inputs = torch.tensor([[1.0, 2.0, -1.0], [0.5, -1.0, 3.0]], dtype=torch.float64)
 
@@ -116,9 +121,10 @@ def test_prop_symmetric_choice(function):
         return at.grad
 
     swap = [1, 0, 2]
-    symmetric = torch.equal(gradient(weights[swap]), gradient(weights)[swap])
+    assert torch.equal(gradient(weights[swap]), gradient(weights)[swap]) == symmetric
     stepped = weights - 0.1 * gradient(weights)
-    assert torch.equal(stepped[0], stepped[1]) == symmetric
+    gap = (stepped[0] - stepped[1]).norm().item()
+    measured(f"gap after one step, {name}", gap, **({"exactly": 0} if symmetric else {"at_least": 0.1}))
 
 
 def test_of_the_two_maxima_one_is_symmetric():
@@ -128,7 +134,7 @@ def test_of_the_two_maxima_one_is_symmetric():
     assert (first.tolist(), shared.tolist()) == ([1.0, 0.0], [0.5, 0.5])
 
 
-def test_prop_equal_in_law():
+def test_prop_equal_in_law(measured):
     """The difference of the twins is as often positive as negative, of mean 0, and never 0."""
     runs, start = 400, twins.tie(network(arithmetic="blas"))
     end = train_ensemble(
@@ -141,14 +147,16 @@ def test_prop_equal_in_law():
         rng=np.random.default_rng(4).spawn(runs),
     ).parameters
     difference = end["readout"][:, 0, 0] - end["readout"][:, 0, 1]
-    assert (np.abs(difference) > 1e-9).all()
-    # Four standard errors: of a mean, and of a count of coin flips.
-    assert abs(difference.mean()) < 4 * difference.std() / np.sqrt(runs)
-    assert abs((difference > 0).sum() - runs / 2) < 4 * np.sqrt(runs) / 2
+    measured("runs of 400 in which the twins are still equal", (difference == 0).sum(), exactly=0)
+    # In standard errors: of a mean, and of a count of coin flips.
+    error = abs(difference.mean()) / (difference.std() / np.sqrt(runs))
+    measured("mean difference, in standard errors", error, at_most=4)
+    leaning = abs((difference > 0).sum() - runs / 2) / (np.sqrt(runs) / 2)
+    measured("surplus of runs in which twin A is ahead, in standard errors", leaning, at_most=4)
 
 
 @pytest.mark.parametrize("name", ACTIVATIONS)
-def test_prop_zero_start(name):
+def test_prop_zero_start(name, measured):
     zero = {part: 0 * array for part, array in network().parameters.items()}
     net = FilterNet(**zero, activation=name, arithmetic="position_blind")
     (value, slope) = activation(name)(np.zeros(1), 1)
@@ -156,7 +164,8 @@ def test_prop_zero_start(name):
     moving = {part for part, gradient in gradients.items() if gradient.any()}
     assert moving == ({"readout", "readout_bias"} if value[0] else {"readout_bias"})
     end = train(net, *DIGITS.examples, optimizer=Momentum(0.1), steps=100).net
-    assert all(twins.gap(end, 0, k) == 0 for k in (1, 2, 3))
+    widest = max(twins.gap(end, 0, k) for k in (1, 2, 3))
+    measured("largest gap between any two units after 100 steps", widest, exactly=0)
     assert end.filters.any() == bool(value[0])
 
     readout = np.array([[0.5, -1.0, 2.0, 0.25]])
@@ -166,5 +175,6 @@ def test_prop_zero_start(name):
     # (N,1) . (N,D) -> (1,D)
     pull = net.residuals(*DIGITS.examples).T @ patches / len(patches)
     wanted = slope[0] * readout.T * pull
-    np.testing.assert_allclose(gradients["filters"].reshape(4, -1), wanted, rtol=0, atol=1e-14)
+    apart = np.abs(gradients["filters"].reshape(4, -1) - wanted).max()
+    measured("first gradients of the filters against the formula", apart, at_most=1e-13)
     assert np.linalg.norm(pull) > 0.01
