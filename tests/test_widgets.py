@@ -11,7 +11,7 @@ import pytest
 import traitlets
 from matplotlib.figure import Figure
 
-from twinfilters.widgets import Explore, explore
+from twinfilters.widgets import Explore, Slider, decades, explore
 from twinfilters.widgets.controls import control
 from twinfilters.widgets.markup import widget as markup
 from twinfilters.widgets.snapshot import SNAPSHOT_VARIABLE
@@ -70,6 +70,13 @@ def stored(book, page):
         (ipywidgets.Dropdown(options=["a", "b"], value="b"), "select", ("a", "b"), "b"),
         (ipywidgets.SelectionSlider(options=["a", "b"]), "range", ("a", "b"), "a"),
         (ipywidgets.FloatLogSlider(min=-2, max=0, step=1, value=0.1), "range", (0.01, 0.1, 1.0), 0.1),
+        (ipywidgets.BoundedIntText(min=1, max=3, value=2), "range", (1, 2, 3), 2),
+        (ipywidgets.ToggleButton(value=True), "checkbox", (False, True), True),
+        (ipywidgets.ToggleButtons(options=["a", "b"]), "select", ("a", "b"), "a"),
+        (range(3), "select", (0, 1, 2), 0),
+        (np.array([0.5, 2.0]), "select", (0.5, 2.0), 0.5),
+        (Slider([8, 16, 64]), "range", (8, 16, 64), 16),
+        (decades(1e-2, 1), "range", (0.01, 0.1, 1.0), 0.1),
     ],
 )
 def test_abbreviations(given, kind, values, initial):
@@ -87,6 +94,99 @@ def test_a_real_number_becomes_a_slider_that_holds_it():
 def test_values_are_written_for_readers():
     assert control("tied", [True, False]).texts == ("yes", "no")
     assert control("gap", [1e-6, 0.1]).texts == ("10⁻⁶", "0.1")
+
+
+@pytest.mark.parametrize(
+    ("value", "text", "words", "name"),
+    [
+        (1e-6, "10⁻⁶", "10 to the minus 6", "1e-6"),
+        (2.5e-6, "2.5 × 10⁻⁶", "2.5 times 10 to the minus 6", "2.5e-6"),
+        (-1e-6, "−10⁻⁶", "minus 10 to the minus 6", "-1e-6"),
+        (1e9, "10⁹", "10 to the 9", "1000000000"),
+        (0.001, "0.001", "0.001", "0.001"),
+        (0.0, "0", "0", "0"),
+        (1500, "1500", "1500", "1500"),
+        (123456789, "1.23456789 × 10⁸", "1.23456789 times 10 to the 8", "123456789"),
+        (-3, "−3", "minus 3", "-3"),
+        (0.1 + 0.2, "0.3", "0.3", "0.3"),
+        (float("inf"), "inf", "inf", "inf"),
+        (True, "yes", "yes", "yes"),
+        (None, "None", "None", "None"),
+        (np.tanh, "tanh", "tanh", "tanh"),
+    ],
+)
+def test_values_are_shown_said_and_named(value, text, words, name):
+    (option,) = control("gap", [value]).options
+    assert (option.text, option.said, option.name) == (text, words, name)
+
+
+def test_units_stand_behind_the_values():
+    (option, _) = control("gap", [1e-6, 1], unit="px").options
+    assert option.text == "10⁻⁶\N{NO-BREAK SPACE}px"
+    assert option.said == "10 to the minus 6\N{NO-BREAK SPACE}px"
+    assert option.name == "1e-6"
+    assert control("share", [50], unit="%").texts == ("50%",)
+
+
+def test_decades_are_round_numbers_between_their_ends():
+    assert decades(1e-6, 1e-3) == [1e-6, 1e-5, 1e-4, 1e-3]
+    assert decades(1, 100, 2) == [1, 3, 10, 30, 100]
+    assert decades(0.02, 5, 3) == [0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5]
+    assert decades(1, 10, 5) == [1, 1.6, 2.5, 4, 6.3, 10]
+    with pytest.raises(
+        ValueError, match=r"decades needs 0 < low < high and per_decade >= 1, got \(0, 1, 1\)"
+    ):
+        decades(0, 1)
+
+
+# --- defaults of the function, as interact takes them
+
+
+def values(draw, **controls):
+    widget = explore(draw, **controls)
+    return widget.value, repr(widget)
+
+
+ARRAY = np.arange(3)
+
+
+def test_an_argument_that_is_not_named_is_controlled_by_its_default():
+    def own(power=2, log=False, title="a", data=ARRAY):
+        return draw(power, log)
+
+    assert values(own) == (
+        {"power": 2, "log": False},
+        "explore(own, power=[−2, −1, ..., 6], log=[no, yes])",
+    )
+
+
+def test_a_control_starts_at_the_default_of_its_argument():
+    def own(power=3, log=True, gap=1e-3):
+        return draw(power, log)
+
+    start, _ = values(own, power=(1, 9), log=[False, True], gap=decades(1e-6, 1))
+    assert start == {"power": 3, "log": True, "gap": 1e-3}
+    # One that does not fit, and one that an ipywidget overrules.
+    start, _ = values(own, power=(4, 8), gap=ipywidgets.FloatLogSlider(value=1, min=-3, max=0, step=1))
+    assert start == {"power": 6, "log": True, "gap": 1}
+
+
+def test_controls_stand_in_the_order_of_the_arguments():
+    _, text = values(draw, log=False, power=(1, 3))
+    assert text == "explore(draw, power=[1, 2, 3], log=[no, yes])"
+
+
+def test_further_controls_are_for_further_arguments():
+    def own(**all_of_them):
+        return draw(**all_of_them)
+
+    assert values(own, power=(1, 3), log=True)[0] == {"power": 2, "log": True}
+
+
+@pytest.mark.parametrize("name", ["log", "pwer"])
+def test_play_needs_a_slider(name):
+    with pytest.raises(ValueError, match=r"play must name"):
+        explore(draw, power=(1, 3), log=False, play=name)
 
 
 @pytest.mark.parametrize(
@@ -176,6 +276,18 @@ def test_without_description_the_values_are_said():
         lambda power, log: draw(power, log)[0], power=(1, 3), log=True, labels={"log": "log axis"}
     )
     assert widget.description == "power = 2, log axis = yes"
+
+
+def test_several_pictures():
+    def two(power):
+        return [draw(power, log=False), draw(power, log=True)]
+
+    widget = explore(two, power=(1, 3))
+    assert widget.description == "Power 2, linear axis. Power 2, log axis."
+    assert [picture.description for picture in widget.pictures] == [
+        "Power 2, linear axis.",
+        "Power 2, log axis.",
+    ]
 
 
 def test_links_to_other_widgets():
@@ -324,6 +436,55 @@ def test_too_many_bytes(book, monkeypatch):
         ValueError, match=r"at most 100 bytes .* had \d+ after 1 of 3 combinations: draw fewer points"
     ):
         explore(draw, power=(1, 3), log=ipywidgets.fixed(True))._repr_mimebundle_()
+
+
+def test_the_error_says_which_control_to_thin(book):
+    def fine(power, gap):
+        return draw(power, log=False)
+
+    with pytest.raises(ValueError, match=r"thin 'gap', which has 101 options, to 66$"):
+        explore(fine, power=(1, 3), gap=(0, 100))._repr_mimebundle_()
+    with pytest.raises(ValueError, match=r"thin several controls, first 'gap', which has 201 options$"):
+        explore(fine, power=(1, 150), gap=(0, 200))._repr_mimebundle_()
+
+
+def test_the_number_of_pictures_stays(book):
+    def growing(power):
+        return [draw(power, log=False)] * power
+
+    with pytest.raises(ValueError, match=r"the same number of pictures for all values, got \[1, 2\]"):
+        explore(growing, power=[1, 2])._repr_mimebundle_()
+
+
+def test_every_picture_has_its_own_alternative_text(book):
+    def two(power):
+        return [draw(power, log=False), draw(power, log=True)]
+
+    page = explore(two, power=(1, 3))._repr_mimebundle_()["text/html"]
+    assert re.findall(r'aria-label="(Power[^"]*)"', page) == ["Power 2, linear axis.", "Power 2, log axis."]
+    ids = re.findall(r'\sid="([^"]+)"', page)
+    assert len(ids) == len(set(ids)) > 0
+
+
+def test_boxes_have_room_for_every_picture_and_description(book):
+    def growing(power):
+        figure = Figure(figsize=(power, 4 - power))
+        figure.subplots()
+        return figure, "long " * power
+
+    page = explore(growing, power=(1, 3))._repr_mimebundle_()["text/html"]
+    assert '<div class="tf-picture" style="--w: 288; --h: 288">' in page
+    assert 'data-longest="long long long"' in page
+
+
+def test_a_page_starts_at_the_value_that_was_set(book):
+    widget = explore(draw, power=(1, 3), log=False)
+    widget.value = {"power": 3}
+    assert 'aria-label="Power 3, linear axis."' in widget._repr_mimebundle_()["text/html"]
+
+
+def test_while_the_book_is_built_no_connection_to_a_front_end_is_opened(book):
+    assert explore(draw, power=(1, 3), log=False).comm is None
 
 
 def test_the_book_wants_a_description(book):

@@ -5,9 +5,10 @@ frame, and when, it is the same to the last byte.
 """
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+import warnings
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import astuple
 from functools import partial
 from itertools import product
@@ -107,7 +108,7 @@ def draw_frames(
     kept = [cache.get(kind, values) for values in many]
     missing = [values for values, frame in zip(many, kept, strict=True) if frame is None]
     drawn = _draw_all(partial(_attempt, draw, kind), missing, processes)
-    with _progress(total=len(many)) as bar:
+    with closing(drawn), _progress(total=len(many)) as bar:
         for values, frame in zip(many, kept, strict=True):
             if frame is not None:
                 yield tuple(Picture(*entries) for entries in frame)
@@ -151,11 +152,25 @@ def _draw_all(attempt: Callable, many: list[dict[str, Any]], processes: int | No
         # Their number is no reason to draw with other colours or fonts.
         settings, fonts = dict.copy(mpl.rcParams), fontManager.ttflist
         task = delayed(partial(_draw_chunk, attempt, settings, fonts))
-        with suppress(PicklingError, BrokenProcessPool):
-            for frames in Parallel(processes, return_as="generator")(map(task, chunks)):
+        with (
+            suppress(PicklingError, BrokenProcessPool),
+            _given_up_quietly(Parallel(processes, return_as="generator")(map(task, chunks))) as results,
+        ):
+            for frames in results:
                 yield from frames
                 done += len(frames)
     yield from map(attempt, todo[done:])
+
+
+@contextmanager
+def _given_up_quietly(results: Generator) -> Iterator[Generator]:
+    """Let nobody wait for frames that nobody wants any more, and joblib not warn of it."""
+    try:
+        yield results
+    finally:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            results.close()
 
 
 def _draw_chunk(attempt: Callable, settings: dict, fonts: list, many: list[dict[str, Any]]) -> list:

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from math import prod
 from pathlib import Path
 
@@ -51,14 +52,15 @@ def snapshot(
     many, cache = combinations(controls), FrameCache(folder / "cache", draw)
     kind = min(KINDS, key=lambda kind: _expected_size(draw, many, kind, cache))
     store = Store()
-    for frame in draw_frames(draw, many, kind=kind, cache=cache):
-        store.add(frame)
-        if store.size > max_bytes:
-            raise ValueError(
-                f"explore stores at most {max_bytes} bytes (compressed) of pictures for the book, had "
-                f"{store.size} after {len(store)} of {count} combinations: draw fewer points, or "
-                f"{_advice(controls, max_bytes * len(store) // store.size)}"
-            )
+    with closing(draw_frames(draw, many, kind=kind, cache=cache)) as frames:
+        for frame in frames:
+            store.add(frame)
+            if store.size > max_bytes:
+                raise ValueError(
+                    f"explore stores at most {max_bytes} bytes (compressed) of pictures for the book, had "
+                    f"{store.size} after {len(store)} of {count} combinations: draw fewer points, or "
+                    f"{_advice(controls, max_bytes * len(store) // store.size)}"
+                )
     return _page(store, controls, play, folder)
 
 
