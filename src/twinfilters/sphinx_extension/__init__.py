@@ -17,6 +17,7 @@ from twinfilters.sphinx_extension import (
     outputs,
     questions,
     search,
+    single_page,
     trimming,
 )
 
@@ -30,6 +31,7 @@ def setup(app: Sphinx) -> dict:
     mathematics.setup(app)
     outputs.setup(app)
     questions.setup(app)
+    single_page.setup(app)
     claims.setup(app)
     folds.setup(app)
     bundle.setup(app)
