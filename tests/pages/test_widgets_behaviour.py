@@ -1,5 +1,7 @@
 """The widget in a page of its own: two of them, drawn by `explore` itself, and text around."""
 
+import json
+
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from matplotlib.figure import Figure
@@ -7,7 +9,7 @@ from playwright.sync_api import expect
 
 from twinfilters import plotting
 from twinfilters.widgets import decades, explore
-from twinfilters.widgets.explore import style
+from twinfilters.widgets.explore import front_end, style
 from twinfilters.widgets.snapshot import SNAPSHOT_VARIABLE
 from twinfilters.widgets.sphinx import NAME, page_script
 
@@ -149,6 +151,77 @@ def test_frames_that_cannot_be_loaded_are_said_and_the_next_move_tries_again(url
     control(page, "steps", 1).press("Home")
     expect(parts(page, 1)[1]).to_contain_text("Rising by 1.")
     expect(error).to_be_hidden()
+
+
+# --- with a kernel, which here is a model that answers when it is told to
+
+NOTEBOOK = """<!doctype html><title>Notebook</title><div id="view"></div><script type="module">
+import front from "./front.mjs";
+const state = { _markup: MARKUP, _shown: {} };
+const listeners = [];
+window.asked = [];
+const model = {
+  get: name => state[name],
+  set: (name, value) => (state[name] = value),
+  save_changes: () => asked.push(state._request),
+  on: (_, listener) => listeners.push(listener),
+  off: () => {},
+};
+window.answer = (error = "") => {
+  const { serial, index } = asked.at(-1);
+  const pictures = [{ html: "<svg></svg>", width: 9, height: 9, description: "Steps " + index.steps }];
+  state._shown = { serial, index, pictures: error ? undefined : pictures, error };
+  for (const listener of listeners) listener();
+};
+front.render({ model, el: document.querySelector("#view") });
+</script>"""
+
+
+@pytest.fixture
+def notebook(tmp_path, serve, visit):
+    widget = explore(draw, steps=(1, 6), gap=decades(1e-6, 1), tied=True)
+    content = NOTEBOOK.replace("MARKUP", json.dumps(widget._markup))
+    (tmp_path / "notebook.html").write_text(content, encoding="utf-8")
+    (tmp_path / "front.mjs").write_text(front_end(), encoding="utf-8")
+    (tmp_path / "favicon.ico").write_bytes(b"")
+    page, troubles = visit(f"{serve(tmp_path)}/notebook.html")
+    yield page
+    assert troubles == []
+
+
+def test_a_kernel_is_never_more_than_one_move_behind(notebook):
+    steps, status = control(notebook, "steps"), parts(notebook)[1]
+    steps.press("Home")
+    for _ in range(4):
+        steps.press("ArrowRight")
+    assert [one["index"]["steps"] for one in notebook.evaluate("asked")] == [0]
+    notebook.evaluate("answer()")
+    expect(status).to_have_text("Steps 0")
+    # Of the moves made meanwhile only the last counts, and the slider stays where the reader has put it.
+    assert [one["index"]["steps"] for one in notebook.evaluate("asked")] == [0, 4]
+    expect(steps).to_have_value("4")
+    notebook.evaluate("answer()")
+    expect(status).to_have_text("Steps 4")
+    assert len(notebook.evaluate("asked")) == 2
+
+
+def test_an_error_of_draw_is_shown_and_the_next_move_goes_on(notebook):
+    steps, (widget, status) = control(notebook, "steps"), parts(notebook)
+    steps.press("Home")
+    notebook.evaluate("answer()")
+    steps.press("End")
+    notebook.evaluate("answer('RuntimeError: no (drawing steps = 6)')")
+    expect(widget.locator(".tf-error")).to_have_text("RuntimeError: no (drawing steps = 6)")
+    expect(status).to_have_text("Steps 0")
+    steps.press("ArrowLeft")
+    notebook.evaluate("answer()")
+    expect(widget.locator(".tf-error")).to_be_hidden()
+    expect(status).to_have_text("Steps 4")
+
+
+def test_jupyterlab_is_told_to_leave_the_keys_alone(notebook):
+    targets = notebook.locator(".tf-explore :is(input, select, button)")
+    assert targets.count() == notebook.locator("[data-lm-suppress-shortcuts]").count() > 0
 
 
 # --- play

@@ -21,6 +21,7 @@ from typing import Any
 import matplotlib as mpl
 import matplotlib.pyplot as plt
 from joblib import Parallel, cpu_count, delayed
+from joblib.externals.loky import get_reusable_executor
 from matplotlib.figure import Figure
 from matplotlib.font_manager import fontManager
 from threadpoolctl import threadpool_limits
@@ -164,13 +165,14 @@ def _draw_all(attempt: Callable, many: list[dict[str, Any]], processes: int | No
 
 @contextmanager
 def _given_up_quietly(results: Generator) -> Iterator[Generator]:
-    """Let nobody wait for frames that nobody wants any more, and joblib not warn of it."""
+    """Leave no process behind, which would complain when the kernel ends, and no warning of frames given up."""
     try:
         yield results
     finally:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             results.close()
+            get_reusable_executor().shutdown(wait=True, kill_workers=True)
 
 
 def _draw_chunk(attempt: Callable, settings: dict, fonts: list, many: list[dict[str, Any]]) -> list:

@@ -30,12 +30,15 @@ logger = logging.getLogger(__name__)
 # Of the files in a book's _static folder.
 NAME = "twinfilters-explore"
 HOST = ("address.js", "host.js")
+# Seconds a cell may take.
+MYST_NB_TIMEOUT, TIMEOUT = 30, 600
 MODULE_LINE = "export default { render };\n"
 
 
 def setup(app: Sphinx) -> dict:
     """Register with Sphinx."""
     app.setup_extension("myst_nb")
+    app.connect("config-inited", give_time)
     app.connect("config-inited", write_static_files)
     # After MyST-NB has made its configuration.
     app.connect("builder-inited", forget_outputs_without_frames, priority=900)
@@ -76,6 +79,12 @@ def write_static_files(app: Sphinx, config) -> None:
     (folder / f"{NAME}.js").write_text(page_script(), encoding="utf-8")
     config.html_static_path.append(str(folder))
     app.add_css_file(f"{NAME}.css")
+
+
+def give_time(app: Sphinx, config) -> None:
+    """Let a cell draw all combinations, which may take longer than MyST-NB gives it where nobody says otherwise."""
+    if config.nb_execution_timeout == MYST_NB_TIMEOUT:
+        config.nb_execution_timeout = TIMEOUT
 
 
 def page_script() -> str:
