@@ -2,7 +2,15 @@
 
 from sphinx.application import Sphinx
 
-from twinfilters.sphinx_extension import bundle, claims, freshness, mathematics, outputs, questions
+from twinfilters.sphinx_extension import (
+    bundle,
+    claims,
+    freshness,
+    mathematics,
+    outputs,
+    questions,
+    single_page,
+)
 
 
 def setup(app: Sphinx) -> dict:
@@ -10,6 +18,7 @@ def setup(app: Sphinx) -> dict:
     mathematics.setup(app)
     outputs.setup(app)
     questions.setup(app)
+    single_page.setup(app)
     claims.setup(app)
     bundle.setup(app)
     freshness.setup(app)

@@ -303,7 +303,7 @@ class ShowClaims(SphinxPostTransform):
 
 def folded(summary: str, content: nodes.Node) -> list[nodes.Node]:
     """Fold content away behind a summary, which is HTML."""
-    opening = f'<details class="tf-fold"><summary>{summary}</summary>'
+    opening = f'<details class="tf-claim-fold"><summary>{summary}</summary>'
     return [nodes.raw("", opening, format="html"), content, nodes.raw("", "</details>", format="html")]
 
 
