@@ -13,7 +13,7 @@ HTML := _build/html
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help book test notebooks serve lint format outputs chromium lock clean bench
+.PHONY: help book test pdf zip notebooks serve lint format outputs chromium lock clean bench
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -29,6 +29,12 @@ test: $(READY) chromium book ## Test everything: package, every notebook's outpu
 
 notebooks: $(READY) ## Open the chapters in JupyterLab
 	@$(BIN)/jupyter lab $(if $(filter 0,$(shell id -u)),--allow-root) book
+
+pdf: $(READY) chromium ## Make the book one PDF, _build/twin-filters.pdf
+	@$(BIN)/python -m tools.pdf
+
+zip: book ## Pack the built book to open anywhere without a network, _build/twin-filters.zip
+	@$(BIN)/python tools/archive.py
 
 serve: book ## Serve the built book on this computer (PORT=8000)
 	@echo "Stop with Ctrl-C."
