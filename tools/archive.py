@@ -22,7 +22,7 @@ FOLDER = "twin-filters"
 # The first that a zip file can hold.
 DATE = (1980, 1, 1, 0, 0, 0)
 # Of use to builders and other books only.
-LEFT_OUT = ("*.map", "*.mo", "*.po", ".*", "objects.inv")
+LEFT_OUT = ("*.map", "*.mo", "*.po", ".*", "objects.inv", "*webpack-macros.html")
 
 README = """{title}, version {version}
 
