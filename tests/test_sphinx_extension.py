@@ -50,7 +50,9 @@ def write_book(folder, *, alt="A rising line.", text=TEXT):
     for number, cell in enumerate(cells):
         cell["id"] = f"cell{number}"
     kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
-    nbformat.write(new_notebook(cells=cells, metadata={"kernelspec": kernel}), folder / "page.ipynb")
+    described = {"html_meta": {"description": "A page with a formula, a figure and a widget, to be built."}}
+    metadata = {"kernelspec": kernel, "myst": described}
+    nbformat.write(new_notebook(cells=cells, metadata=metadata), folder / "page.ipynb")
     config = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))
     for setting in ("logo", "bibtex_bibfiles"):
         del config[setting]
