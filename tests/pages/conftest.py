@@ -51,7 +51,8 @@ def published(book, tmp_path_factory):
     folder = shared / "published"
     with FileLock(shared / "published.lock"):
         if not folder.is_dir():
-            shutil.copytree(ROOT / "book", folder / "book")
+            for part in ("book", "tests/chapters"):
+                shutil.copytree(ROOT / part, folder / part)
             # With the outputs of the notebooks, which need not run again.
             shutil.copytree(ROOT / "_build", folder / "_build", ignore=shutil.ignore_patterns("html"))
             for name in ("_config.yml", "_toc.yml"):

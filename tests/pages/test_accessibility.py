@@ -45,8 +45,8 @@ def test_axe_finds_nothing(name, scheme, width, bases, visit):
     )
     settled(page)
     assert violations(page) == []
-    for fold in page.locator("details:not([open]) > summary").all():
-        fold.click()
+    # All at once: folds lie within folds.
+    page.evaluate("for (const fold of document.querySelectorAll('details')) fold.open = true")
     settled(page)
     assert violations(page) == []
     assert troubles == []
