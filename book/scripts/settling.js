@@ -2,6 +2,10 @@
 // nothing else is to be done, the rest is laid out a few blocks at a time.
 const sections = document.querySelectorAll(".bd-article > section > section");
 const waiting = [...sections, ...document.querySelectorAll(".bd-article > section > section > *")];
+const settled = () => {
+  document.dispatchEvent(new Event("tf-settled"));
+  document.documentElement.dataset.settled = "";
+};
 const settle = (deadline) => {
   while (waiting.length && deadline.timeRemaining() > 4) {
     const block = waiting.shift();
@@ -10,7 +14,7 @@ const settle = (deadline) => {
     block.offsetHeight;
   }
   if (waiting.length) soon();
-  else requestAnimationFrame(() => requestAnimationFrame(() => (document.documentElement.dataset.settled = "")));
+  else document.fonts.ready.then(settled);
 };
 const soon = () => {
   if (globalThis.requestIdleCallback) requestIdleCallback(settle, { timeout: 1000 });
