@@ -38,8 +38,8 @@ for number, kind, index in json.loads({samples!r}):
     drawn.append([[one.html, one.description] for one in draw_frame(widget._draw, values, kind=kind)])
 Path({file!r}).write_text(json.dumps(drawn), encoding="utf-8")
 """
-# What a page shows: the position of each control, and each picture with its alternative text.
-STATE = """widget => ({
+# What a page shows when it is at rest: the position of each control, and each picture with its alternative text.
+STATE = """widget => widget.querySelector(".tf-pictures").ariaBusy ? null : ({
   index: Object.fromEntries([...widget.querySelectorAll("[data-control]")].map(
     one => [one.dataset.control, one.type === "checkbox" ? Number(one.checked) : Number(one.value)])),
   kind: widget.querySelector(".tf-picture svg") ? "svg" : "webp",
@@ -62,10 +62,8 @@ def play(page, widget, chance):
     for number in range(MOVES):
         move(page, widget, chance.choice(controls), chance)
         if number in samples:
-            page.wait_for_function(
-                "one => !one.querySelector('.tf-pictures').ariaBusy", arg=widget.element_handle()
-            )
-            shown.append(widget.evaluate(STATE))
+            at_rest = page.wait_for_function(STATE, arg=widget.element_handle())
+            shown.append(at_rest.json_value())
     return shown
 
 
