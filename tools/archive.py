@@ -21,8 +21,8 @@ TARGET = ROOT / "_build" / "twin-filters.zip"
 FOLDER = "twin-filters"
 # The first that a zip file can hold.
 DATE = (1980, 1, 1, 0, 0, 0)
-# Of use to builders and other books only.
-LEFT_OUT = ("*.map", "*.mo", "*.po", ".*", "objects.inv", "*webpack-macros.html")
+# Of use to builders, other books and web servers only.
+LEFT_OUT = ("*.map", "*.mo", "*.po", ".*", "objects.inv", "*webpack-macros.html", "404.html")
 
 README = """{title}, version {version}
 

@@ -50,7 +50,7 @@ def test_statements_are_folded_and_complete(bases, visit):
     said = [words(text.text_content()) for text in folded]
     for link, text in zip(links, said, strict=True):
         page.goto(link)
-        statement = page.locator(f"[id='{link.partition('#')[2]}'] > section")
+        statement = page.locator(f"[id='{link.partition('#')[2]}'] > .tf-content")
         assert words(statement.text_content()) == text
 
 

@@ -7,7 +7,7 @@ from matplotlib.colors import to_rgb
 from contents import PAGES
 from twinfilters import plotting
 
-CHAPTER = PAGES[1]
+CHAPTER = "book/part-1-identical/identical-gradients"
 
 
 def settled(page):

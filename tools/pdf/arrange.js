@@ -2,6 +2,7 @@
 // Called with the words of the title page, and with the parts: page -> caption of the part that it opens.
 // Returns the headings in their order, each with its level, as they are going to stand in the outline.
 ({ title, subtitle, imprint, logo, parts, style: sheet }) => {
+  document.title = title;
   document.documentElement.dataset.theme = "light";
   const article = document.querySelector("article.bd-article");
   for (const link of article.querySelectorAll(".headerlink")) link.remove();

@@ -34,6 +34,7 @@ def separate_ids(app: Sphinx, doctree: nodes.document, docname: str) -> None:
     if app.builder.name != BUILDER:
         return
     pages = pages_in(doctree, docname)
+    enumerable = app.env.get_domain("std").get_enumerable_node_type
     own = {page: [node for node in found if isinstance(node, nodes.Element)] for page, found in pages.items()}
     used = Counter(
         name for found in own.values() for name in {name for node in found for name in node["ids"]}
@@ -42,7 +43,7 @@ def separate_ids(app: Sphinx, doctree: nodes.document, docname: str) -> None:
     for page, found in own.items():
         for node in found:
             # The number of a figure is looked up by its id, and nothing links to a figure without a name.
-            if not app.env.get_domain("std").get_enumerable_node_type(node):
+            if isinstance(node, nodes.section) or not enumerable(node):
                 node["ids"] = [unique(page, name) if name in shared else name for name in node["ids"]]
             if node.get("refid") in shared:
                 node["refid"] = unique(page, node["refid"])
