@@ -8,19 +8,19 @@ for (const [kind, selector] of Object.entries(kinds)) {
 }
 
 const mark = (box) => {
-  const scrolls = box.scrollWidth > box.clientWidth + 1;
+  const scrolls = box.scrollWidth > box.clientWidth;
   const attributes = { tabindex: "0", role: "region", "aria-label": names.get(box) };
   for (const [name, value] of Object.entries(attributes)) {
     if (scrolls) box.setAttribute(name, value);
     else box.removeAttribute(name);
   }
 };
-const sizes = new ResizeObserver((entries) => entries.forEach(({ target }) => mark(target)));
-for (const box of names.keys()) sizes.observe(box);
-
-// Formulas grow in their boxes when their fonts arrive.
-const markAll = () => [...names.keys()].forEach(mark);
-document.addEventListener("tf-settled", () => {
-  markAll();
-  document.fonts.addEventListener("loadingdone", markAll);
-});
+// What is in a box may grow without it: formulas do when their fonts arrive. Their parts are boxes with a size.
+const owners = new Map();
+const sizes = new ResizeObserver((entries) => new Set(entries.map(({ target }) => owners.get(target))).forEach(mark));
+for (const box of names.keys()) {
+  for (const part of [box, ...box.querySelectorAll(".base")]) {
+    owners.set(part, box);
+    sizes.observe(part);
+  }
+}

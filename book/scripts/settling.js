@@ -2,10 +2,6 @@
 // nothing else is to be done, the rest is laid out a few blocks at a time.
 const sections = document.querySelectorAll(".bd-article > section > section");
 const waiting = [...sections, ...document.querySelectorAll(".bd-article > section > section > *")];
-const settled = () => {
-  document.dispatchEvent(new Event("tf-settled"));
-  document.documentElement.dataset.settled = "";
-};
 const settle = (deadline) => {
   while (waiting.length && deadline.timeRemaining() > 4) {
     const block = waiting.shift();
@@ -14,7 +10,7 @@ const settle = (deadline) => {
     block.offsetHeight;
   }
   if (waiting.length) soon();
-  else document.fonts.ready.then(settled);
+  else document.documentElement.dataset.settled = "";
 };
 const soon = () => {
   if (globalThis.requestIdleCallback) requestIdleCallback(settle, { timeout: 1000 });

@@ -8,25 +8,33 @@ from axe_playwright_python.sync_playwright import Axe
 from contents import PAGES
 
 AXE = Axe()
-SCHEMES = ["light", "dark"]
+CHAPTER = "book/part-1-identical/identical-gradients"
 WIDTHS = [1280, 390]
 # Level AAA of WCAG is no goal: contrast of 7 to 1 for everything, and the same words for the same place only.
 NO_GOAL = ["color-contrast-enhanced", "identical-links-same-purpose"]
 
 
+# What was opened just now asks for its fonts when it is laid out. Observers of sizes are called at the end of a frame.
+LAID_OUT = """async () => {
+  document.body.offsetHeight;
+  await document.fonts.ready;
+  for (let frame = 0; frame < 2; frame++) await new Promise(requestAnimationFrame);
+}"""
+
+
 def settled(page):
     """Wait until everything is laid out, and what scrolls can be reached."""
     page.wait_for_function("document.documentElement.dataset.settled !== undefined")
-    page.evaluate("document.fonts.ready.then(() => new Promise(requestAnimationFrame)).then(() => null)")
+    page.evaluate(LAID_OUT)
 
 
-def violations(page):
-    """What axe finds with all its rules, those that are experimental or off by themselves included."""
+def violations(page, tags=None):
+    """What axe finds with all its rules (of these tags), those that are experimental or off by themselves included."""
     page.evaluate(AXE.axe_script)
-    rules = page.evaluate("axe.getRules().map((rule) => rule.ruleId)")
+    rules = page.evaluate(f"axe.getRules({json.dumps(tags)} ?? []).map((rule) => rule.ruleId)")
     options = {
         "resultTypes": ["violations"],
-        "rules": {rule: {"enabled": True} for rule in rules if rule not in NO_GOAL},
+        "runOnly": {"type": "rule", "values": [rule for rule in rules if rule not in NO_GOAL]},
     }
     found = page.evaluate(f"axe.run({json.dumps(options)}).then((results) => results.violations)")
     return [
@@ -37,19 +45,27 @@ def violations(page):
 
 
 @pytest.mark.parametrize("width", WIDTHS)
-@pytest.mark.parametrize("scheme", SCHEMES)
 @pytest.mark.parametrize("name", [*PAGES, "search", "genindex"])
-def test_axe_finds_nothing(name, scheme, width, bases, visit):
-    page, troubles = visit(
-        f"{bases['http']}/{name}.html", viewport={"width": width, "height": 844}, color_scheme=scheme
-    )
-    settled(page)
-    assert violations(page) == []
+def test_axe_finds_nothing(name, width, bases, visit):
+    # Colours change at once where motion is reduced.
+    options = {"viewport": {"width": width, "height": 844}, "reduced_motion": "reduce"}
+    page, troubles = visit(f"{bases['http']}/{name}.html", color_scheme="light", **options)
     # All at once: folds lie within folds.
     page.evaluate("for (const fold of document.querySelectorAll('details')) fold.open = true")
     settled(page)
     assert violations(page) == []
+    # Colours are what the dark page has of its own.
+    page.emulate_media(color_scheme="dark")
+    page.wait_for_function("document.documentElement.dataset.theme === 'dark'")
+    assert violations(page, ["cat.color"]) == []
     assert troubles == []
+
+
+def test_axe_finds_nothing_where_folds_are_closed(bases, visit):
+    page, _ = visit(f"{bases['http']}/{CHAPTER}.html")
+    settled(page)
+    assert page.locator("details:not([open])").count() > 0
+    assert violations(page) == []
 
 
 @pytest.mark.parametrize(
@@ -66,6 +82,7 @@ def test_axe_finds_nothing(name, scheme, width, bases, visit):
         ("document.documentElement.removeAttribute('lang')", "html-has-lang"),
         ("document.body.insertAdjacentHTML('beforeend', '<p>outside of everything</p>')", "region"),
         ("document.querySelector('.bd-article').innerHTML += '<p id=a></p><p id=a></p>'", "duplicate-id"),
+        ("document.documentElement.style.setProperty('--tf-ink', '#999')", "color-contrast"),
         (
             "document.querySelector('.search-button-field').setAttribute('aria-label', 'Find')",
             "label-content-name-mismatch",
@@ -129,7 +146,7 @@ def test_what_scrolls_is_reached_by_keyboard(name, width, bases, visit):
     settled(page)
     wrong = page.evaluate(
         "[...document.querySelectorAll('.bd-article :is(.tf-formula, pre)')]"
-        ".filter(box => box.checkVisibility() && (box.scrollWidth > box.clientWidth + 1) !== (box.tabIndex === 0))"
+        ".filter(box => box.checkVisibility() && (box.scrollWidth > box.clientWidth) !== (box.tabIndex === 0))"
         ".map(box => box.outerHTML.slice(0, 100))"
     )
     assert wrong == []
