@@ -91,12 +91,12 @@ def test_thm_merged_dynamics(name, outputs):
     np.testing.assert_allclose(g["readout_bias"], merged["readout_bias"], **close)
 
 
-def test_merged_dynamics_over_thousands_of_steps():
+def test_merged_dynamics_over_a_thousand_steps():
     rule, narrow = GradientDescent(0.03), GradientDescent(times(0.03, OF_DESCENT))
-    assert distance_after(rule, narrow, steps=3000) < FOLLOWS
+    assert distance_after(rule, narrow, steps=1000) < FOLLOWS
     assert distance_after(rule, rule) > 1e-2
     for wrong in (factors(M, M), factors(1 / M, 1), factors(1, M), factors(1 / M, 1 / M)):
-        assert distance_after(rule, GradientDescent(times(0.03, wrong))) > 1e-3
+        assert distance_after(rule, GradientDescent(times(0.03, wrong)), steps=50) > 1e-4
 
 
 def test_the_packaged_factors_are_those_of_the_theorem():
