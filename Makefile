@@ -5,6 +5,7 @@ JOBS ?= 2
 PORT ?= 8000
 TORCH ?= 2.13.0
 NOTEBOOKS ?= book
+MODULES ?= conv network stability plateau
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -13,7 +14,7 @@ HTML := _build/html
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help book test notebooks serve lint format outputs chromium lock clean bench
+.PHONY: help book test pdf zip notebooks serve lint format outputs chromium lock clean bench lighthouse mutants
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -30,6 +31,12 @@ test: $(READY) chromium book ## Test everything: package, every notebook's outpu
 notebooks: $(READY) ## Open the chapters in JupyterLab
 	@$(BIN)/jupyter lab $(if $(filter 0,$(shell id -u)),--allow-root) book
 
+pdf: $(READY) chromium ## Make the book one PDF, _build/twin-filters.pdf
+	@$(BIN)/python -m tools.pdf
+
+zip: book ## Pack the built book to open anywhere without a network, _build/twin-filters.zip
+	@$(BIN)/python tools/archive.py
+
 serve: book ## Serve the built book on this computer (PORT=8000)
 	@echo "Stop with Ctrl-C."
 	@$(BIN)/python -m http.server $(PORT) --bind 127.0.0.1 --directory $(HTML)
@@ -42,8 +49,9 @@ format: $(READY) ## Put style and format right where that can be done by rule
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
-outputs: $(READY) ## Run the notebooks anew and store their text outputs (NOTEBOOKS=book)
+outputs: $(READY) ## Run the notebooks anew and store their text outputs (NOTEBOOKS=book), and what the statements' tests measure
 	@$(BIN)/python tools/store_outputs.py $(NOTEBOOKS)
+	@$(BIN)/python -m pytest tests/chapters --quiet --store-measured
 
 chromium: $(READY) ## See to it that there is a Chromium for the browser tests
 	@$(BIN)/python tools/chromium.py
@@ -74,3 +82,10 @@ $(READY): requirements.txt pyproject.toml
 bench: $(READY) ## Compare the speed with PyTorch and JAX, which is installed for it (BENCH="--threads 1 conv")
 	@$(BIN)/python -m pip install --quiet --no-build-isolation --constraint requirements.txt --editable '.[bench]'
 	@$(BIN)/python benchmarks $(BENCH)
+
+lighthouse: chromium book ## Measure every page with Lighthouse, which is installed for it (LIGHTHOUSE="--runs 1 book/intro")
+	@$(BIN)/python benchmarks/pages.py $(LIGHTHOUSE)
+
+mutants: $(READY) ## Break modules in one place at a time and count what their tests notice (MODULES="conv")
+	@$(BIN)/python -m pip install --quiet --no-build-isolation --constraint requirements.txt --editable '.[mutants]'
+	@$(BIN)/python tools/mutants.py --jobs $(JOBS) $(MODULES)

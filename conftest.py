@@ -1,4 +1,6 @@
-"""What pytest needs to know before it looks at the notebooks in book/."""
+"""What pytest needs to know before it looks at any test or notebook."""
+
+pytest_plugins = ["tests.measuring"]
 
 # A notebook stores text only: pictures, markup and what stands for widgets are made by every build.
 # The text of each output, which nbval goes on comparing, stands for them.

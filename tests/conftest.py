@@ -3,7 +3,7 @@
 import os
 
 import pytest
-from hypothesis import settings
+from hypothesis import Phase, settings
 from jaxtyping import config, install_import_hook
 
 # Before anything imports the package: pytest reads this file first. A float may be given as an int, as in PEP 484.
@@ -11,6 +11,10 @@ install_import_hook("twinfilters", "beartype.beartype(conf=beartype.BeartypeConf
 
 settings.register_profile("developer", deadline=None, max_examples=50)
 settings.register_profile("ci", deadline=None, max_examples=50, derandomize=True)
+# For `make mutants`: what counts is whether a test fails, not on which example.
+settings.register_profile(
+    "mutants", settings.get_profile("ci"), max_examples=10, phases=[Phase.explicit, Phase.generate]
+)
 settings.load_profile("ci" if os.environ.get("CI") else "developer")
 
 

@@ -5,6 +5,9 @@ from pathlib import Path
 import yaml
 
 ROOT = Path(__file__).parents[1]
+# Addresses that the tests publish a copy of the book under.
+PUBLISHED = "https://readers.example/twin-filters/"
+REPOSITORY = "https://github.com/someone/twin-filters"
 
 
 def pages_of(toc):

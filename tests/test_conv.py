@@ -307,8 +307,14 @@ def test_types_are_promoted_as_numpy_promotes_them():
     images, filters, bias, grad_out = GRID["plain"].draw(dtype=np.float32)
     assert conv2d(images, filters.astype(np.float64)).dtype == np.float64
     assert conv2d(images, filters, bias.astype(np.complex64)).dtype == np.complex64
-    grads = conv2d_backward(grad_out, images.astype(np.float64), filters)
-    assert [grad.dtype for grad in grads] == [np.float32, np.float64, np.float32]
+    single, double = np.float32, np.float64
+    for types, wanted in (
+        ((single, double, single), [single, double, single]),
+        ((single, single, double), [double, single, single]),
+        ((double, single, single), [double, double, double]),
+    ):
+        arrays = (array.astype(t) for array, t in zip((grad_out, images, filters), types, strict=True))
+        assert [grad.dtype for grad in conv2d_backward(*arrays)] == wanted
 
 
 @each_arithmetic
@@ -361,6 +367,7 @@ def test_numbers_may_be_numpy_integers_and_pairs_may_be_lists_or_arrays():
 
 def test_output_size_is_that_of_the_convolution():
     assert output_size((9, 7), (3, 2)) == (7, 6)
+    assert output_size((9, 7), 1) == (9, 7)
     geometry = {"stride": (2, 3), "padding": ((1, 0), (2, 3)), "dilation": (2, 1)}
     out = conv2d(np.zeros((1, 1, 9, 7)), np.zeros((1, 1, 3, 2)), **geometry)
     assert output_size((9, 7), (3, 2), **geometry) == out.shape[2:] == (3, 4)
@@ -381,6 +388,30 @@ def test_patches_are_what_the_filters_see(layer):
     assert_close(np.einsum("d,ndp->np", one_filter.ravel(), patches), wanted, LOOP_RTOL)
     square = extract_patches(np.arange(9.0).reshape(1, 1, 3, 3), 2)
     assert square[0].T.tolist() == [[0, 1, 3, 4], [1, 2, 4, 5], [3, 4, 6, 7], [4, 5, 7, 8]]
+
+
+@pytest.mark.parametrize(
+    ("arithmetic", "entries", "least", "sizes"),
+    [
+        ("blas", 5 * 192 - 1, 2, [4, 3]),
+        ("blas", 1, 2, [2, 2, 2, 1]),
+        ("blas", 10**9, 2, [7]),
+        ("position_blind", 1, 2, [7]),
+    ],
+)
+def test_images_in_blocks(monkeypatch, arithmetic, entries, least, sizes):
+    """As many patches of 2 x 3 x 2 entries at 4 x 4 positions as asked for, or, blind to position, one sum of all."""
+    layer = Layer((7, 2, 6, 5), (3, 2, 3, 2))
+    arrays = layer.draw()
+    seen = []
+    original = conv.accumulate
+    monkeypatch.setattr(conv, "BLOCK", entries)
+    monkeypatch.setattr(conv, "RUN", least)
+    monkeypatch.setattr(conv, "accumulate", lambda a, b, c: seen.append(a.shape[-1]) or original(a, b, c))
+    for array, loop in zip(by_package(layer, *arrays, arithmetic), by_loops(layer, *arrays), strict=True):
+        assert_close(array, loop, LOOP_RTOL)
+    # once for the filters, once for the bias
+    assert [positions / 16 for positions in seen] == [size for size in sizes for _ in range(2)]
 
 
 # --- wrong arguments
@@ -536,5 +567,16 @@ def test_wrong_gradient_of_the_output(grad_out, message):
 )
 @pytest.mark.usefixtures("unchecked")
 def test_wrong_kernel(kernel, message):
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(ValueError, match=f"^{message}"):
         extract_patches(IMAGES, kernel)
+    with pytest.raises(ValueError, match=f"^{message}"):
+        output_size((5, 6), kernel)
+
+
+@pytest.mark.parametrize("images", [np.zeros(3), IMAGES[0]])
+@pytest.mark.usefixtures("unchecked")
+def test_wrong_images_for_patches(images):
+    with pytest.raises(ValueError, match=r"^images must have shape \(N, C, H, W\), got"):
+        extract_patches(images, 2)
+    with pytest.raises(ValueError, match="images must have a floating dtype such as float64, got int64"):
+        extract_patches(images.astype(int), 2)

@@ -177,7 +177,7 @@ def test_gauss_newton_has_no_negative_eigenvalue(loss):
 def test_blocks_of_images_add_up(monkeypatch):
     net, images, targets = problem()
     whole = gauss_newton(net, images, targets, 1)
-    monkeypatch.setattr(stability, "BLOCK_ENTRIES", 100)
+    monkeypatch.setattr(stability.hessian, "BLOCK_ENTRIES", 100)
     assert_close(gauss_newton(net, images, targets, 1), whole, ROUNDING)
 
 

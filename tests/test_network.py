@@ -1,6 +1,6 @@
 """The network: outputs, loss, and gradients by hand."""
 
-from dataclasses import FrozenInstanceError
+from dataclasses import FrozenInstanceError, replace
 
 import numpy as np
 import pytest
@@ -12,6 +12,7 @@ from checks import assert_close, assert_derivative, central_difference, complex_
 from twinfilters import twins
 from twinfilters.activations import ACTIVATIONS
 from twinfilters.arithmetic import ARITHMETICS
+from twinfilters.layers import ConvLayer
 from twinfilters.losses import LOSSES
 from twinfilters.network import PARAMETERS, FilterNet, accuracy
 
@@ -325,6 +326,28 @@ def test_random_defaults_and_square_kernels():
     assert (net.activation, net.loss, net.arithmetic) == ("tanh", "squared", "position_blind")
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"filters": 0}, "filters must be an integer of at least 1, got 0"),
+        ({"filters": (3, 0)}, "filters must be an integer of at least 1, got 0"),
+        ({"filters": 2.5}, "filters must be an integer of at least 1, got 2.5"),
+        ({"filters": ()}, r"filters must be one number a layer, for at least one layer, got \(\)"),
+        ({"kernel": 0}, "kernel must be an integer of at least 1 or a pair of them, got 0"),
+        ({"kernel": (3, -1)}, "kernel must be an integer of at least 1 or a pair of them, got -1"),
+        ({"kernel": (3, 3, 3)}, r"kernel must be an integer .* or a pair of them, got \(3, 3, 3\)"),
+        ({"channels": 0}, "channels must be an integer of at least 1, got 0"),
+        ({"outputs": 0}, "outputs must be an integer of at least 1, got 0"),
+        ({"positions": 0, "pooling": "none"}, "positions must be an integer of at least 1, got 0"),
+        ({"scale": float("inf")}, "filters must be finite, got NaN or infinity"),
+    ],
+)
+@pytest.mark.usefixtures("unchecked")
+def test_wrong_shapes_of_random_networks(options, message):
+    with pytest.raises(ValueError, match=message):
+        FilterNet.random(np.random.default_rng(0), **options)
+
+
 def test_arguments_are_left_alone():
     net, images, targets = draw()
     copies = images.copy(), targets.copy()
@@ -413,6 +436,26 @@ def test_unknown_names(options, message):
         draw(**options)
 
 
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        ({"stride": 0}, "stride must be an integer of at least 1 or a pair of them, got 0"),
+        ({"stride": (1, 2, 3)}, r"stride must be an integer .* or a pair of them, got \(1, 2, 3\)"),
+        ({"padding": -1}, r"padding must be an integer of at least 0, a pair of them, or .*, got -1"),
+        ({"padding": ((0, 1), 2)}, r"padding must be an integer .*, got \(\(0, 1\), 2\)"),
+        ({"dilation": 1.5}, "dilation must be an integer of at least 1 or a pair of them, got 1.5"),
+    ],
+)
+@pytest.mark.usefixtures("unchecked")
+def test_wrong_geometry_is_found_when_the_network_is_made(option, message):
+    with pytest.raises(ValueError, match=message):
+        draw(**option)
+    net = draw()[0]
+    above = ConvLayer(np.ones((2, 3, 1, 1)), np.ones(2), **option)
+    with pytest.raises(ValueError, match=message):
+        replace(net, readout=np.ones((2, 2)), deeper=(above,))
+
+
 @pytest.mark.usefixtures("unchecked")
 def test_integer_parameters_are_refused():
     with pytest.raises(ValueError, match="parameters must have a floating dtype such as float64, got int64"):
@@ -438,8 +481,6 @@ IMAGES = np.zeros((4, 2, 6, 5))
         (IMAGES + np.nan, {}, "images must be finite, and at least one"),
         (IMAGES[:, :, :2], {}, r"filters spanning \(3, 2\) for an image padded to \(2, 5\)"),
         (IMAGES, {"dilation": 5}, r"filters spanning \(11, 6\) for an image padded to \(6, 5\)"),
-        (IMAGES, {"stride": 0}, "stride must be an integer of at least 1 or a pair of them, got 0"),
-        (IMAGES, {"padding": -1}, "padding must be an integer of at least 0"),
     ],
 )
 @pytest.mark.usefixtures("unchecked")

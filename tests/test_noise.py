@@ -5,7 +5,14 @@ import pytest
 
 from twinfilters import data, twins
 from twinfilters.network import PARAMETERS, FilterNet
-from twinfilters.noise import GradientNoise, HiddenDropout, InputDropout, LabelNoise
+from twinfilters.noise import (
+    GradientNoise,
+    HiddenDropout,
+    InputDropout,
+    LabelFlip,
+    LabelNoise,
+    check_noise_on_targets,
+)
 from twinfilters.optimizers import Adam, GradientDescent
 from twinfilters.training import train
 
@@ -15,6 +22,7 @@ ROUNDING = {"rtol": 1e-12, "atol": 1e-15}
 STANDARD_ERRORS = 5
 
 DIGITS = data.digits(3, 8, count=30)
+FOUR = data.digits(0, 1, 2, 3, count=40)
 
 
 def rng(seed=0):
@@ -45,6 +53,42 @@ def test_label_noise_is_normal():
     noisy = LabelNoise(0.3).disturb(targets, rng(1))
     assert_normal(noisy - targets, 0.3)
     assert len(np.unique(noisy - targets)) == targets.size
+
+
+def assert_share(are, share):
+    """Frequency of independent events, within its binomial standard errors."""
+    assert abs(are.mean() - share) < STANDARD_ERRORS * np.sqrt(share * (1 - share) / are.size)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("classes", [2, 5])
+def test_flipped_labels_are_the_wrong_ones_alike(classes, dtype):
+    labels = rng().integers(classes, size=8000)
+    flipped = LabelFlip(0.3).disturb(np.eye(classes, dtype=dtype)[labels], rng(1))
+    assert flipped.dtype == dtype
+    now = flipped.argmax(axis=1)
+    np.testing.assert_array_equal(flipped, np.eye(classes)[now])
+    assert_share(now != labels, 0.3)
+    for wrong in range(1, classes):
+        assert_share(now == (labels + wrong) % classes, 0.3 / (classes - 1))
+    # whether a label is flipped does not depend on the one before
+    assert_share((now != labels)[1:] & (now != labels)[:-1], 0.09)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_flipped_signs(dtype):
+    targets = rng().choice([-1, 1], size=(8000, 1)).astype(dtype)
+    flipped = LabelFlip(0.3).disturb(targets, rng(1))
+    assert flipped.dtype == dtype
+    np.testing.assert_array_equal(np.abs(flipped), 1)
+    for sign in (-1, 1):
+        assert_share(flipped[targets == sign] == -sign, 0.3)
+
+
+@pytest.mark.parametrize("targets", [np.eye(3)[[0, 2, 2, 1]], np.array([[1.0], [-1.0], [1.0]])])
+def test_every_label_flipped(targets):
+    flipped = LabelFlip(1.0).disturb(targets, rng())
+    assert (flipped != targets).any(axis=1).all()
 
 
 @pytest.mark.parametrize("noise", [InputDropout(0.2), HiddenDropout(0.2)])
@@ -93,7 +137,7 @@ def test_shared_gradient_noise_is_the_same_for_all_filters():
 
 
 @pytest.mark.parametrize(
-    "noise", [LabelNoise(0.0), InputDropout(0.0), HiddenDropout(0.0), GradientNoise(0.0)]
+    "noise", [LabelNoise(0.0), LabelFlip(0.0), InputDropout(0.0), HiddenDropout(0.0), GradientNoise(0.0)]
 )
 def test_no_noise_is_the_run_without(noise):
     with_noise, without = run([noise], steps=3).net, run([], steps=3).net
@@ -115,6 +159,26 @@ def assert_one_step(noise, images, targets, batch_size=None):
 
 def test_label_noise_in_a_step():
     assert_one_step(LabelNoise(0.3), DIGITS.images, DIGITS.targets + 0.3 * rng(7).standard_normal((30, 1)))
+
+
+def test_flipped_signs_in_a_step():
+    flipped = rng(7).random((30, 1)) < 0.4
+    assert_one_step(LabelFlip(0.4), DIGITS.images, np.where(flipped, -1, 1) * DIGITS.targets)
+
+
+@pytest.mark.parametrize("loss", ["squared", "cross_entropy"])
+def test_flipped_labels_in_a_step(loss):
+    """The loss that the gradients come from is that of wrong labels, drawn afresh in each step."""
+    net = small_net(outputs=4, loss=loss)
+    generator, after = rng(7), net
+    for _ in range(2):
+        _, gradients = after.loss_and_gradients(FOUR.images, LabelFlip(0.4).disturb(FOUR.targets, generator))
+        after = after.with_parameters({k: v - 0.1 * gradients[k] for k, v in after.parameters.items()})
+    options = {"optimizer": GradientDescent(0.1), "steps": 2, "noise": [LabelFlip(0.4)], "rng": rng(7)}
+    history = train(net, FOUR.images, FOUR.targets, **options)
+    for name, value in after.parameters.items():
+        np.testing.assert_allclose(history.net.parameters[name], value, **ROUNDING)
+    assert history["loss"][0] == net.mean_loss(FOUR.images, FOUR.targets)
 
 
 def test_input_dropout_in_a_step():
@@ -198,6 +262,7 @@ def gap_after(noise, optimizer):
     "noise",
     [
         [LabelNoise(1.0)],
+        [LabelFlip(0.3)],
         [InputDropout(0.3)],
         [GradientNoise(0.1, shared=True)],
         [InputDropout(0.3), LabelNoise(1.0)],
@@ -206,6 +271,15 @@ def gap_after(noise, optimizer):
 @pytest.mark.usefixtures("unchecked")
 def test_noise_that_reaches_all_filters_alike_keeps_exact_twins(noise, optimizer):
     assert gap_after(noise, optimizer) == 0
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_flipped_classes_keep_exact_twins():
+    net = twins.make_twins(small_net(outputs=4, loss="cross_entropy"), 0, 2)
+    options = {"optimizer": GradientDescent(0.3), "steps": 100, "batch_size": 8, "rng": rng(7)}
+    history = train(net, FOUR.images, FOUR.targets, noise=[LabelFlip(0.3)], **options)
+    assert np.abs(history.net.filters - net.filters).max() > 1e-3
+    assert twins.gap(history.net, 0, 2) == 0
 
 
 @pytest.mark.parametrize("optimizer", [GradientDescent(0.1), Adam(0.01)])
@@ -230,3 +304,42 @@ def test_standard_deviation_must_not_be_negative(kind, number):
 def test_rate_must_be_a_share(kind, number):
     with pytest.raises(ValueError, match=f"rate must be at least 0 and less than 1, got {number}"):
         kind(number)
+
+
+@pytest.mark.parametrize("number", [-0.1, 1.1, float("nan")])
+def test_rate_of_flips_must_be_a_probability(number):
+    with pytest.raises(ValueError, match=f"rate must lie between 0 and 1, got {number}"):
+        LabelFlip(number)
+
+
+@pytest.mark.parametrize(
+    ("targets", "wrong"),
+    [
+        (np.array([[1.0], [0.0], [-1.0], [2.0]]), 2),
+        (np.array([[1.0, 0.0], [0.5, 0.5], [0.0, 1.0]]), 1),
+        (np.array([[2.0, 0.0], [-1.0, 1.0], [1.0, 1.0], [0.0, 0.0]]), 4),
+    ],
+)
+def test_only_labels_can_be_flipped(targets, wrong):
+    message = f"targets must be one-hot, or 1 and -1 for one output, .* got {wrong} of {len(targets)}"
+    with pytest.raises(ValueError, match=message):
+        LabelFlip(0.5).disturb(targets, rng())
+
+
+def test_labels_are_flipped_before_other_noise():
+    run([LabelFlip(0.1), LabelNoise(0.1)])
+    with pytest.raises(ValueError, match=r"targets must be one-hot, or 1 and -1 .* got 30 of 30"):
+        run([LabelNoise(0.1), LabelFlip(0.1)])
+
+
+@pytest.mark.parametrize(
+    ("outputs", "noise", "message"),
+    [
+        (2, [LabelFlip(0.1), LabelNoise(0.1)], "needs the squared loss, .* got cross_entropy and LabelNoise"),
+        (1, [LabelFlip(0.1)], "LabelFlip needs two classes or more, got one output with cross_entropy"),
+    ],
+)
+def test_noise_on_targets_that_the_loss_cannot_use(outputs, noise, message):
+    with pytest.raises(ValueError, match=message):
+        check_noise_on_targets(noise, "cross_entropy", outputs)
+    check_noise_on_targets(noise, "squared", outputs)

@@ -1,6 +1,5 @@
 """What the files of the project say about each other is true."""
 
-import ast
 import re
 import subprocess
 import sys
@@ -19,7 +18,6 @@ from contents import PAGES
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-STATEMENTS = ("theorem", "proposition", "lemma", "corollary", "criterion")
 
 
 def notebooks():
@@ -58,7 +56,7 @@ def test_lock_pins_every_requirement_once():
 def test_lock_satisfies_the_project():
     pins = {canonicalize_name(pin.name): str(pin.specifier).removeprefix("==") for pin in locked()}
     optional = PROJECT["optional-dependencies"]
-    extras = [line for name, lines in optional.items() if name != "bench" for line in lines]
+    extras = [line for name, lines in optional.items() if name not in ("bench", "mutants") for line in lines]
     wanted = [Requirement(line) for line in PROJECT["dependencies"] + extras]
     missing = [
         str(requirement)
@@ -131,44 +129,3 @@ def test_contents_name_pages_that_exist():
 def test_every_notebook_is_in_the_contents():
     found = [path.relative_to(ROOT).with_suffix("").as_posix() for path in notebooks()]
     assert [page for page in found if page not in PAGES] == []
-
-
-def markdown():
-    """Markdown of the book: (place, text) of each cell or page."""
-    for path in notebooks():
-        for cell in nbformat.read(path, as_version=4).cells:
-            if cell.cell_type == "markdown":
-                yield path.name, cell.source
-    for path in sorted((ROOT / "book").rglob("*.md")):
-        yield path.name, path.read_text(encoding="utf-8")
-
-
-def statements():
-    """(place, title line, label or None) of each statement in the book."""
-    opening = re.compile(
-        rf"^[`:]{{3,}}\{{prf:(?:{'|'.join(STATEMENTS)})\}}(?P<title>.*)\n(?P<options>(?:\s*:[\w-]+:.*\n)*)",
-        flags=re.MULTILINE,
-    )
-    for place, text in markdown():
-        for match in opening.finditer(text):
-            label = re.search(r":label:\s*(\S+)", match["options"])
-            yield place, match["title"].strip(), label and label[1]
-
-
-def names_of_tests():
-    return {
-        node.name
-        for path in (ROOT / "tests").rglob("test_*.py")
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
-        if isinstance(node, ast.FunctionDef)
-    }
-
-
-def test_every_statement_has_a_label():
-    assert [(place, title) for place, title, label in statements() if label is None] == []
-
-
-def test_every_statement_has_a_test_of_its_name():
-    tests = names_of_tests()
-    labels = [label for _, _, label in statements() if label]
-    assert [label for label in labels if f"test_{label.replace('-', '_')}" not in tests] == []

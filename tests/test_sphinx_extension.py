@@ -15,6 +15,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 import twinfilters
 from twinfilters.sphinx_extension import bundle, freshness, mathematics, outputs
+from twinfilters.widgets import sphinx as explore_pages
 
 ROOT = Path(__file__).parents[1]
 
@@ -50,7 +51,9 @@ def write_book(folder, *, alt="A rising line.", text=TEXT):
     for number, cell in enumerate(cells):
         cell["id"] = f"cell{number}"
     kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
-    nbformat.write(new_notebook(cells=cells, metadata={"kernelspec": kernel}), folder / "page.ipynb")
+    described = {"html_meta": {"description": "A page with a formula, a figure and a widget, to be built."}}
+    metadata = {"kernelspec": kernel, "myst": described}
+    nbformat.write(new_notebook(cells=cells, metadata=metadata), folder / "page.ipynb")
     config = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))
     for setting in ("logo", "bibtex_bibfiles"):
         del config[setting]
@@ -123,9 +126,9 @@ def test_figures_are_inlined_with_alternative_text(page):
 
 
 def test_widgets_bring_their_frames_and_no_widget_manager(built, page):
-    (key,) = outputs.frame_keys(page)
-    assert (built / f"_build/html/_static/explore/{key}.js").is_file()
-    assert "explore.js" in page
+    (key,) = explore_pages.frame_keys(page)
+    assert (built / f"_build/html/_static/twinfilters-explore/{key}.js").is_file()
+    assert "twinfilters-explore.js" in page
     assert "require.js" not in page
     assert "widget-state+json" not in page
 
@@ -152,8 +155,8 @@ def test_lost_frames_execute_the_notebook_again(built, build):
     status, said = build(built)
     assert status == 0, said
     assert "Executing notebook" in said
-    (key,) = outputs.frame_keys((built / "_build/html/page.html").read_text(encoding="utf-8"))
-    assert (built / f"_build/html/_static/explore/{key}.js").is_file()
+    (key,) = explore_pages.frame_keys((built / "_build/html/page.html").read_text(encoding="utf-8"))
+    assert (built / f"_build/html/_static/twinfilters-explore/{key}.js").is_file()
 
 
 def test_a_figure_without_alternative_text_and_a_formula_that_is_wrong_are_warnings_that_stay(
@@ -211,7 +214,7 @@ def test_a_widget_that_would_be_dead_is_reported():
 
 
 def test_the_host_script_is_a_classic_script():
-    script = outputs.host_script()
+    script = explore_pages.page_script()
     assert "export" not in script
     assert "import " not in script
 

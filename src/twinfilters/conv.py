@@ -167,8 +167,8 @@ def extract_patches(
     ValueError : as :func:`conv2d`.
     """
     images = _checked_array(images, "images", "(N, C, H, W)", ndim=4)
-    shape = (1, images.shape[1], *_pair(kernel, "kernel", least=1))
-    layer = _Layer.of(images, np.zeros(shape, images.dtype), stride, padding, dilation, 1, "blas")
+    shape = (1, images.shape[1], *checked_pair(kernel, "kernel", least=1))
+    layer = _Layer.of(images, np.zeros(shape), stride, padding, dilation, 1, "blas")
     padded = np.pad(layer.images, ((0, 0), (0, 0), *layer.padding))
     # (C,K,L,H',W',N) -> (N,D,P)
     patches = _images_first(layer.windows(_images_last(padded)))
@@ -184,8 +184,37 @@ def output_size(
     ------
     ValueError : as :func:`conv2d`.
     """
-    image, filters = np.zeros((0, 1, *size)), np.zeros((1, 1, *_pair(kernel, "kernel", least=1)))
+    image, filters = np.zeros((0, 1, *size)), np.zeros((1, 1, *checked_pair(kernel, "kernel", least=1)))
     return _Layer.of(image, filters, stride, padding, dilation, 1, "blas").out_shape[2:]
+
+
+def checked_geometry(stride: Pair, padding: Padding, dilation: Pair) -> tuple[Pair, Padding, Pair]:
+    """Write stride, padding and dilation out for both directions, or raise ValueError as :func:`conv2d` does."""
+    return (
+        checked_pair(stride, "stride", least=1),
+        _padding(padding),
+        checked_pair(dilation, "dilation", least=1),
+    )
+
+
+def checked_pair(value: Pair, name: str, *, least: int) -> tuple[int, int]:
+    """Write a number out for both directions, or raise ValueError: a wrong type, too small, not one or two."""
+    wanted = f"an integer of at least {least} or a pair of them"
+    both = value if _is_sequence(value) else (value, value)
+    if len(both) != 2:
+        raise ValueError(f"{name} must be {wanted}, got {value!r}")
+    return tuple(checked_integer(entry, name, least=least, wanted=wanted) for entry in both)
+
+
+def checked_integer(value: int, name: str, *, least: int, wanted: str | None = None) -> int:
+    """Return an integer, or raise ValueError: a wrong type, or too small."""
+    try:
+        number = index(value)
+    except TypeError:
+        number = None
+    if number is None or isinstance(value, bool | np.bool_) or number < least:
+        raise ValueError(f"{name} must be {wanted or f'an integer of at least {least}'}, got {value!r}")
+    return number
 
 
 @dataclass(frozen=True, eq=False)
@@ -204,16 +233,14 @@ class _Layer:
     def of(cls, images, filters, stride, padding, dilation, groups, arithmetic) -> "_Layer":
         images = _checked_array(images, "images", "(N, C, H, W)", ndim=4)
         filters = _checked_array(filters, "filters", "(F, C / groups, K, L)", ndim=4)
-        groups = _at_least(1, groups, "groups")
+        groups = checked_integer(groups, "groups", least=1)
         check_arithmetic(arithmetic)
         _check_channels(images.shape, filters.shape, groups)
         layer = cls(
             images,
             filters.reshape(groups, len(filters) // groups, -1),
             filters.shape,
-            _pair(stride, "stride", least=1),
-            _padding(padding),
-            _pair(dilation, "dilation", least=1),
+            *checked_geometry(stride, padding, dilation),
             groups,
         )
         layer._check_extent()
@@ -321,26 +348,8 @@ def _checked_bias(bias: ArrayLike, count: int) -> np.ndarray:
     return bias
 
 
-def _at_least(least: int, value, name: str, wanted: str | None = None) -> int:
-    try:
-        number = index(value)
-    except TypeError:
-        number = None
-    if number is None or isinstance(value, bool | np.bool_) or number < least:
-        raise ValueError(f"{name} must be {wanted or f'an integer of at least {least}'}, got {value!r}")
-    return number
-
-
 def _is_sequence(value) -> bool:
     return isinstance(value, tuple | list) or (isinstance(value, np.ndarray) and value.ndim > 0)
-
-
-def _pair(value, name: str, least: int) -> tuple[int, int]:
-    wanted = f"an integer of at least {least} or a pair of them"
-    both = value if _is_sequence(value) else (value, value)
-    if len(both) != 2:
-        raise ValueError(f"{name} must be {wanted}, got {value!r}")
-    return tuple(_at_least(least, entry, name, wanted) for entry in both)
 
 
 def _padding(value) -> tuple[tuple[int, int], tuple[int, int]]:
@@ -350,4 +359,6 @@ def _padding(value) -> tuple[tuple[int, int], tuple[int, int]]:
         sides = [(side, side) for side in sides]
     if len(sides) != 2 or any(not _is_sequence(side) or len(side) != 2 for side in sides):
         raise ValueError(f"padding must be {wanted}, got {value!r}")
-    return tuple(tuple(_at_least(0, entry, "padding", wanted) for entry in side) for side in sides)
+    return tuple(
+        tuple(checked_integer(entry, "padding", least=0, wanted=wanted) for entry in side) for side in sides
+    )

@@ -4,14 +4,17 @@ from collections.abc import Mapping, Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from twinfilters.network import FilterNet
-from twinfilters.plotting import INK, TWIN_A, TWIN_B, filter_image
+from twinfilters.plotting import INK, MUTED, TWIN_A, TWIN_B, filter_image
 
 ROWS = ("weights", "gradient")
+
+# Where a gap of exactly 0 is drawn on the logarithmic axis: below the rounding of any weight.
+ZERO = 1e-18
 
 
 def twin_gradients(
@@ -80,3 +83,35 @@ def filter_row(filters: Float[np.ndarray, "F K L"], titles: Sequence[str], colou
         filter_image(ax, image, limit=np.abs(filters).max())
         ax.set_title(title, loc="center", color=colour, fontsize=9)
     return figure
+
+
+def gap_curve(ax: Axes, steps: Int[np.ndarray, " T"], gaps: Float[np.ndarray, " T"]) -> Axes:
+    """Show how far apart twins are, on a logarithmic axis with a place for exactly 0.
+
+    Parameters
+    ----------
+    ax : where to draw.
+    steps, gaps : (T,), when and how far; 0 is drawn at the lowest tick, which says so.
+    """
+    ax.plot(steps, np.where(gaps == 0, ZERO, gaps), color=INK)
+    ax.set_yscale("log")
+    ax.set(xlabel="step", ylabel="gap", ylim=(ZERO / 10, 30))
+    ax.set_yticks([ZERO, 1e-12, 1e-6, 1], ["exactly 0", "$10^{-12}$", "$10^{-6}$", "1"])
+    ax.minorticks_off()
+    ax.axhline(ZERO, color=MUTED, linewidth=0.8, linestyle="dotted")
+    return ax
+
+
+def twin_filters(axes: Sequence[Axes], net: FilterNet, i: int = 0, j: int = 1) -> Sequence[Axes]:
+    """Show the filters of two units with one input channel side by side on one colour scale.
+
+    Parameters
+    ----------
+    axes : where to draw twin A and twin B.
+    net, i, j : the network and its twins.
+    """
+    limit = np.abs(net.filters[[i, j]]).max() or 1.0
+    for ax, k, title, colour in zip(axes, (i, j), ("twin A", "twin B"), (TWIN_A, TWIN_B), strict=True):
+        filter_image(ax, net.filters[k, 0], limit=limit)
+        ax.set_title(title, loc="center", color=colour, weight="bold")
+    return axes

@@ -23,7 +23,13 @@ from numpy.typing import ArrayLike
 from twinfilters.activations import activation
 from twinfilters.losses import checked_targets, loss_function
 from twinfilters.network import FilterNet
-from twinfilters.stability import check_covered, image_blocks, pooled, transverse_hessian, with_bias_input
+from twinfilters.stability.hessian import (
+    check_covered,
+    image_blocks,
+    pooled,
+    transverse_hessian,
+    with_bias_input,
+)
 
 
 @dataclass(frozen=True, eq=False)

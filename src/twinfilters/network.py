@@ -28,7 +28,15 @@ from numpy.typing import ArrayLike
 
 from twinfilters.activations import activation
 from twinfilters.arithmetic import accumulate, check_arithmetic, combine
-from twinfilters.conv import Padding, Pair, extract_patches, output_size
+from twinfilters.conv import (
+    Padding,
+    Pair,
+    checked_geometry,
+    checked_integer,
+    checked_pair,
+    extract_patches,
+    output_size,
+)
 from twinfilters.layers import ConvLayer, Patches, State, backward, forward, in_a_row
 from twinfilters.losses import checked_targets, loss_function
 from twinfilters.pooling import Features, Pooled, Values, pool
@@ -61,7 +69,8 @@ class FilterNet:
 
     Raises
     ------
-    ValueError : shapes that do not fit together, a type that is not floating, NaN or infinity, an unknown name.
+    ValueError : shapes that do not fit together, a type that is not floating, NaN or infinity, an unknown name; a wrong
+        stride, padding or dilation of any layer.
     """
 
     filters: Inexact[np.ndarray, "F C K L"]
@@ -82,6 +91,8 @@ class FilterNet:
         loss_function(self.loss)
         check_arithmetic(self.arithmetic)
         pool(self.pooling)
+        for layer in (self, *self.deeper):
+            checked_geometry(layer.stride, layer.padding, layer.dilation)
         parameters = _checked_parameters(self.parameters, self.depth, self.pooling)
         self.__dict__.update(self._fields(parameters))
 
@@ -109,19 +120,19 @@ class FilterNet:
         positions : P of the last layer, for a network without pooling.
         scale : 1 keeps the size of the signal through a linear layer.
         options : the remaining arguments of :class:`FilterNet`; all layers share stride, padding and dilation.
+
+        Raises
+        ------
+        ValueError : a number that is not an integer of at least 1; no layer; and as :class:`FilterNet`.
         """
-        widths = [filters] if np.ndim(filters) == 0 else list(filters)
-        kernel = [kernel, kernel] if np.ndim(kernel) == 0 else list(kernel)
-        inputs = [channels, *widths[:-1]]
-        shapes = [[f, c, *kernel] for f, c in zip(widths, inputs, strict=True)]
-        shapes.append([outputs, widths[-1]] + ([] if positions is None else [positions]))
+        shapes = _checked_shapes(filters, kernel, channels, outputs, positions)
         first, *above, readout = (
             rng.normal(scale=scale / np.sqrt(np.prod(shape[1:])), size=shape) for shape in shapes
         )
         geometry = {name: options[name] for name in GEOMETRY if name in options}
         return cls(
             filters=first,
-            bias=np.zeros(widths[0]),
+            bias=np.zeros(len(first)),
             readout=readout,
             readout_bias=np.zeros(outputs),
             deeper=tuple(ConvLayer(array, np.zeros(len(array)), **geometry) for array in above),
@@ -367,6 +378,22 @@ def accuracy(net: FilterNet, images: ArrayLike, targets: ArrayLike) -> float:
     if outputs.shape[1] == 1:
         return float((np.sign(outputs) == np.sign(targets)).mean())
     return float((outputs.argmax(axis=1) == targets.argmax(axis=1)).mean())
+
+
+def _checked_shapes(
+    filters: int | Sequence[int], kernel: Pair, channels: int, outputs: int, positions: int | None
+) -> list[tuple[int, ...]]:
+    """Shapes of the filters, from below, and of the readout."""
+    widths = list(filters) if np.ndim(filters) else [filters]
+    if not widths:
+        raise ValueError(f"filters must be one number a layer, for at least one layer, got {filters!r}")
+    widths = [checked_integer(width, "filters", least=1) for width in widths]
+    inputs = [checked_integer(channels, "channels", least=1), *widths[:-1]]
+    kernel = checked_pair(kernel, "kernel", least=1)
+    readout = [checked_integer(outputs, "outputs", least=1), widths[-1]]
+    if positions is not None:
+        readout.append(checked_integer(positions, "positions", least=1))
+    return [*((f, c, *kernel) for f, c in zip(widths, inputs, strict=True)), tuple(readout)]
 
 
 def _flat(array: Inexact[np.ndarray, "N *rest"]) -> Inexact[np.ndarray, "N _"]:

@@ -5,7 +5,8 @@ An ingredient acts on one quantity of every step, afresh each time:
 =============  ==============================================  ============================
 quantity       what the ingredient is given                    ingredients
 =============  ==============================================  ============================
-``targets``    $y$ of the minibatch, (N, O)                    :class:`LabelNoise`
+``targets``    $y$ of the minibatch, (N, O)                    :class:`LabelNoise`,
+                                                               :class:`LabelFlip`
 ``images``     $x$ of the minibatch, (N, C, H, W)              :class:`InputDropout`
 ``features``   a mask that multiplies the features, (N, F)     :class:`HiddenDropout`
 ``gradients``  $\partial L/\partial\theta$ by parameter        :class:`GradientNoise`
@@ -20,7 +21,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Protocol, runtime_checkable
 
 import numpy as np
-from jaxtyping import Inexact
+from jaxtyping import Bool, Inexact
 
 from twinfilters.network import Parameters
 
@@ -63,6 +64,49 @@ class LabelNoise:
     ) -> Inexact[np.ndarray, "N O"]:
         """Add noise to targets."""
         return quantity + _normal(self.standard_deviation, quantity, rng)
+
+
+@dataclass(frozen=True)
+class LabelFlip:
+    r"""Replace a share of the labels by wrong ones, all equally likely. Commutes with the swap.
+
+    For one-hot targets, and for a single output with targets $\pm1$, whose sign is flipped.
+
+    Parameters
+    ----------
+    rate : $0\le q\le1$, the probability of a label to be replaced.
+
+    Raises
+    ------
+    ValueError : a rate out of range.
+    """
+
+    rate: float
+    acts_on: ClassVar[str] = "targets"
+
+    def __post_init__(self):
+        if not 0 <= self.rate <= 1:
+            raise ValueError(f"rate must lie between 0 and 1, got {self.rate}")
+
+    def disturb(
+        self, quantity: Inexact[np.ndarray, "N O"], rng: np.random.Generator
+    ) -> Inexact[np.ndarray, "N O"]:
+        """Replace labels.
+
+        Raises
+        ------
+        ValueError : targets that are not labels.
+        """
+        images, outputs = quantity.shape
+        flipped = rng.random(images) < self.rate
+        if outputs == 1:
+            _check_labels(quantity**2 == 1)
+            return np.where(flipped[:, None], -quantity, quantity)
+        labels = quantity.argmax(axis=1)
+        _check_labels(quantity == np.eye(outputs)[labels])
+        # One of the others: 1 to O - 1 places further, round the circle of the classes.
+        places = np.where(flipped, rng.integers(1, outputs, size=images), 0)
+        return np.eye(outputs, dtype=quantity.dtype)[(labels + places) % outputs]
 
 
 @dataclass(frozen=True)
@@ -160,6 +204,19 @@ def acting_on(quantity: str, noise: Sequence[Ingredient]) -> list[Ingredient]:
     return [ingredient for ingredient in noise if ingredient.acts_on == quantity]
 
 
+def check_noise_on_targets(noise: Sequence[Ingredient], loss: str, outputs: int) -> None:
+    """Raise ValueError for noise that makes of targets what a loss cannot use."""
+    if loss == "squared":
+        return
+    for ingredient in acting_on("targets", noise):
+        if not isinstance(ingredient, LabelFlip):
+            raise ValueError(
+                f"noise on the targets needs the squared loss, or must be LabelFlip, got {loss} and {ingredient}"
+            )
+        if outputs == 1:
+            raise ValueError(f"LabelFlip needs two classes or more, got one output with {loss}")
+
+
 def disturbed(
     quantity: Quantity, ingredients: Sequence[Ingredient], rng: np.random.Generator | None
 ) -> Quantity:
@@ -184,6 +241,14 @@ def _dropout(
 def _check_standard_deviation(number: float) -> None:
     if not (np.isfinite(number) and number >= 0):
         raise ValueError(f"standard_deviation must be finite and at least 0, got {number}")
+
+
+def _check_labels(are_labels: Bool[np.ndarray, "N O"]) -> None:
+    if not are_labels.all():
+        raise ValueError(
+            "targets must be one-hot, or 1 and -1 for one output, when LabelFlip acts on them, "
+            f"got {np.count_nonzero(~are_labels.all(axis=1))} of {len(are_labels)} that are not"
+        )
 
 
 def _check_rate(number: float) -> None:

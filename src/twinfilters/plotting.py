@@ -28,6 +28,8 @@ TWIN_A = "#0a69b3"
 TWIN_B = "#c24a00"
 ACCENT = "#00795c"
 EXTRA = "#8c3a86"
+# Matplotlib's own text and lines. Who wants black on dark pages, too, takes #010101.
+BLACK = "#000000"
 
 # name of the CSS property -> (light, dark)
 THEME = {
@@ -38,7 +40,7 @@ THEME = {
     "twin-a": (TWIN_A, "#63b3f0"),
     "twin-b": (TWIN_B, "#ff9a52"),
     "accent": (ACCENT, "#3fcf9f"),
-    "extra": (EXTRA, "#e08fd8"),
+    "extra": (EXTRA, "#c77bbf"),
 }
 
 STYLE = {
@@ -106,7 +108,7 @@ def use_style() -> None:
     shell.display_formatter.formatters["image/svg+xml"].for_type(Figure, figure_svg)
 
 
-def figure_svg(figure: Figure) -> str:
+def figure_svg(figure: Figure, prefix: str | None = None) -> str:
     """Render a figure as compact SVG whose colours follow the page's theme.
 
     The same figure gives the same text. Identifiers inside begin with a hash of the content, so several figures can be
@@ -114,7 +116,9 @@ def figure_svg(figure: Figure) -> str:
 
     Parameters
     ----------
-    figure : drawn with the named colours of this module.
+    figure : drawn with the named colours of this module, or with matplotlib's own black and white.
+    prefix : beginning of the identifiers instead of that hash; behind it they keep matplotlib's names, which are the
+        same for the same glyph or clipping path in every figure.
 
     Returns
     -------
@@ -125,12 +129,15 @@ def figure_svg(figure: Figure) -> str:
     with mpl.rc_context({"svg.hashsalt": STYLE["svg.hashsalt"], "svg.fonttype": "path"}):
         figure.savefig(buffer, format="svg", metadata=no_metadata, facecolor=figure.get_facecolor())
     svg = _compact(buffer.getvalue())
-    return themed(prefix_ids(svg, "f" + hashlib.sha256(svg.encode()).hexdigest()[:8]))
+    if prefix is None:
+        return themed(prefix_ids(svg, "f" + hashlib.sha256(svg.encode()).hexdigest()[:8]))
+    return themed(prefix_ids(svg, prefix, keep_names=True))
 
 
 def themed(svg: str) -> str:
-    """Replace each named colour by its CSS property, with the light value as fallback."""
+    """Replace each named colour by its CSS property, with the light value as fallback; black is ink."""
     properties = {light: f"var(--tf-{name}, {light})" for name, (light, _) in THEME.items()}
+    properties[BLACK] = f"var(--tf-ink, {BLACK})"
     pattern = re.compile("|".join(map(re.escape, properties)), re.IGNORECASE)
     return pattern.sub(lambda match: properties[match[0].lower()], svg)
 
@@ -154,13 +161,14 @@ def theme_css() -> str:
     )
 
 
-def prefix_ids(svg: str, prefix: str) -> str:
+def prefix_ids(svg: str, prefix: str, *, keep_names: bool = False) -> str:
     """Rename the identifiers that are referred to inside the SVG, and drop the others.
 
     Parameters
     ----------
     svg : one SVG element.
     prefix : beginning of every new identifier.
+    keep_names : the old identifier follows, not a number.
     """
     referenced = set(re.findall(r'(?:href="|url\()#([^")]+)', svg))
     number = count()
@@ -169,7 +177,7 @@ def prefix_ids(svg: str, prefix: str) -> str:
     def define(match: re.Match) -> str:
         if match[1] not in referenced:
             return ""
-        names[match[1]] = f"{prefix}-{next(number)}"
+        names[match[1]] = f"{prefix}-{match[1] if keep_names else next(number)}"
         return f' id="{names[match[1]]}"'
 
     svg = re.sub(r'\sid="([^"]+)"', define, svg)
@@ -231,7 +239,9 @@ def _compact(svg: str) -> str:
     svg = re.sub(r"<!--.*?-->|<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
     # Matplotlib's style sheet says this of "*", which would be the whole page.
     svg = re.sub(r"<defs>\s*<style.*?</style>\s*</defs>", "", svg, count=1, flags=re.DOTALL)
-    svg = svg.replace("<svg", '<svg style="stroke-linejoin: round; stroke-linecap: butt"', 1)
+    # Matplotlib leaves out the fill where it is black.
+    root = f"stroke-linejoin: round; stroke-linecap: butt; fill: {BLACK}"
+    svg = svg.replace("<svg", f'<svg style="{root}"', 1)
     svg = re.sub(r'( d=")([^"]*)', lambda match: match[1] + _rounded(match[2]), svg)
     svg = re.sub(r'( (?:x|y|cx|cy)=")([-\d.]+)', lambda match: match[1] + _rounded(match[2]), svg)
     return re.sub(r">\s+<", "><", svg).strip()

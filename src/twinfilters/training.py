@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike
 
 from twinfilters.losses import checked_targets
 from twinfilters.network import FilterNet, Parameters
-from twinfilters.noise import QUANTITIES, Ingredient, acting_on, disturbed
+from twinfilters.noise import QUANTITIES, Ingredient, acting_on, check_noise_on_targets, disturbed
 from twinfilters.optimizers import Rule, State
 from twinfilters.optimizers.rates import in_words
 from twinfilters.progress import progress
@@ -124,15 +124,15 @@ def train(
     Raises
     ------
     ValueError : data that do not fit the network, empty or not finite; a rule or an ingredient that is none; a number
-        of steps or a batch size out of range; minibatches or noise without rng; label noise with cross-entropy.
+        of steps or a batch size out of range; minibatches or noise without rng; noise on the targets that
+        does not go with them or the loss: for cross-entropy, LabelFlip alone.
     DivergedError : the loss or a parameter became infinite or NaN; the error names the step and the learning rate and
         carries the history up to there.
     """
     images = np.asarray(images)
     _check_counts(batch_size, every, keep_every, images)
     _check_kinds(optimizer, noise, rng)
-    if acting_on("targets", noise) and net.loss != "squared":
-        raise ValueError(f"noise on the targets needs the squared loss, got {net.loss}")
+    check_noise_on_targets(noise, net.loss, len(net.readout))
     if rng is None and (batch_size is not None or noise):
         raise ValueError("rng must be a numpy.random.Generator when there are minibatches or noise, got None")
     run = _Run(images, targets, optimizer, batch_size, tuple(noise), dict(record or {}), every, keep_every)

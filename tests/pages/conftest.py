@@ -14,7 +14,7 @@ import pytest
 from filelock import FileLock
 from playwright.sync_api import sync_playwright
 
-from contents import ROOT
+from contents import PUBLISHED, REPOSITORY, ROOT
 
 HTML = ROOT / "_build" / "html"
 QUIET = [
@@ -41,6 +41,33 @@ def book(tmp_path_factory):
             said.write_text(f"{done.returncode}\n{done.stdout}{done.stderr}", encoding="utf-8")
     assert said.read_text(encoding="utf-8").startswith("0\n"), said.read_text(encoding="utf-8")
     return HTML
+
+
+@pytest.fixture(scope="session")
+def published(book, tmp_path_factory):
+    """Build the book as it is published: its address and that of its repository are known."""
+    parallel = "PYTEST_XDIST_WORKER" in os.environ
+    shared = tmp_path_factory.getbasetemp().parent if parallel else tmp_path_factory.mktemp("addressed")
+    folder = shared / "published"
+    with FileLock(shared / "published.lock"):
+        if not folder.is_dir():
+            for part in ("book", "tests/chapters"):
+                shutil.copytree(ROOT / part, folder / part)
+            # With the outputs of the notebooks, which need not run again.
+            shutil.copytree(ROOT / "_build", folder / "_build", ignore=shutil.ignore_patterns("html"))
+            for name in ("_config.yml", "_toc.yml"):
+                shutil.copy2(ROOT / name, folder / name)
+            command = [
+                Path(sys.executable).with_name("jupyter-book"),
+                "build",
+                ".",
+                "-W",
+                "-n",
+                "--keep-going",
+            ]
+            addresses = {"BOOK_URL": PUBLISHED.rstrip("/"), "BOOK_REPOSITORY": REPOSITORY}
+            subprocess.run(command, cwd=folder, env={**os.environ, **addresses}, check=True)
+    return folder / "_build" / "html"
 
 
 @pytest.fixture(scope="session")

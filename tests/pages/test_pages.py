@@ -58,7 +58,7 @@ def widget_troubles(page):
     troubles = []
     for widget in page.locator(".tf-explore").all():
         widget.scroll_into_view_if_needed()
-        picture = widget.locator(".tf-picture")
+        picture = widget.locator(".tf-pictures")
         for control in widget.locator("[data-control]").all():
             name = control.get_attribute("data-control")
             before = drawn(picture)
@@ -90,8 +90,9 @@ def moved(page, control, picture, before):
 
 
 def drawn(picture):
-    """Content of the picture, without the description that goes with it."""
-    return picture.locator("svg").inner_html()
+    """Content of the pictures, without their descriptions, and without what identifiers begin with."""
+    contents = picture.locator("svg, img").evaluate_all("all => all.map(one => one.src ?? one.innerHTML)")
+    return [re.sub(r"\btf\w+-\d+-", "", content) for content in contents]
 
 
 def changed(page, picture, wanted, patience=2000):
@@ -144,8 +145,8 @@ def test_the_front_page_leads_into_the_book(bases, visit):
 def test_without_scripts_a_page_still_has_its_pictures_and_mathematics(bases, book, visit):
     for name in PAGES:
         page, _ = visit(f"{bases['http']}/{name}.html", java_script_enabled=False)
-        posters = page.locator(".tf-explore .tf-picture svg[role=img]")
-        assert posters.count() == page.locator(".tf-explore").count()
+        shown = page.locator(".tf-explore:has(.tf-picture :is(svg[role=img], img))")
+        assert shown.count() == page.locator(".tf-explore").count()
 
 
 # --- the checks can fail
@@ -193,7 +194,7 @@ def test_a_page_without_faults_passes(broken):
 
 DEAD = (
     '<div class="tf-explore"><label>gap <input type="range" data-control="gap" min="0" max="1"></label>'
-    '<button class="tf-reset">Reset</button><div class="tf-picture"><svg></svg></div>'
+    '<button class="tf-reset">Reset</button><div class="tf-pictures"><svg></svg></div>'
     '<p class="tf-error" hidden></p></div>'
 )
 

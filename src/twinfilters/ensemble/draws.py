@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Inexact, Int
 
 from twinfilters.network import FilterNet, Parameters
-from twinfilters.noise import QUANTITIES, Ingredient, acting_on, disturbed
+from twinfilters.noise import QUANTITIES, Ingredient, acting_on, check_noise_on_targets, disturbed
 
 Streams = Sequence[tuple[Sequence[Ingredient], np.random.Generator | None]]
 
@@ -41,7 +41,7 @@ class Draws:
     Raises
     ------
     ValueError : a batch size out of range; noise or sources that are neither one nor E, or that are none; noise on the
-        images, on the gradients of a cross-entropy; minibatches or noise without a source.
+        images, or such that does not go with the loss; minibatches or noise without a source.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class Draws:
         self.targets, self.units = targets, nets[0].units
         self.streams = _streams(noise, rng, len(nets))
         self.random = batch_size is not None or any(ingredients for ingredients, _ in self.streams)
-        _check(self.streams, batch_size, len(targets), nets[0].loss, self.random)
+        _check(self.streams, batch_size, targets.shape, nets[0].loss, self.random)
         self.everything = Sample(None, targets[None])
         self._batches = [_batches(len(targets), batch_size, source) for _, source in self.streams]
 
@@ -119,7 +119,8 @@ def _batches(
         yield from (order[start : start + size] for start in range(0, count, size))
 
 
-def _check(streams: Streams, batch_size: int | None, images: int, loss: str, random: bool) -> None:
+def _check(streams: Streams, batch_size: int | None, shape: tuple[int, int], loss: str, random: bool) -> None:
+    images, outputs = shape
     if batch_size is not None and not 1 <= batch_size <= images:
         raise ValueError(
             f"batch_size must lie between 1 and the number of images, {images}, got {batch_size}"
@@ -133,8 +134,7 @@ def _check(streams: Streams, batch_size: int | None, images: int, loss: str, ran
             raise ValueError(
                 f"noise on the images cannot be had in an ensemble, which shares them, got {noise!r}"
             )
-        if acting_on("targets", noise) and loss != "squared":
-            raise ValueError(f"noise on the targets needs the squared loss, got {loss}")
+        check_noise_on_targets(noise, loss, outputs)
         if random and not isinstance(source, np.random.Generator):
             raise ValueError(
                 f"rng must be a numpy.random.Generator when there are minibatches or noise, got {source!r}"

@@ -2,7 +2,6 @@
 
 =============================================  ==========================================
 the package or a library it draws with         notebooks are executed again
-the frames of a stored widget are gone         its notebook is executed again
 the last build warned or failed                pages are read again, so the warning stays
 style sheets, scripts, fonts of the book       pages are written again
 =============================================  ==========================================
@@ -16,7 +15,7 @@ from pathlib import Path
 from jupyter_cache import get_cache
 from sphinx.application import Sphinx
 
-from twinfilters.sphinx_extension.outputs import frame_keys, frames_by_page, missing_frames
+from twinfilters.widgets.cache import content_hash
 
 PACKAGE = Path(__file__).parents[1]
 # Settings that name the folders of what goes into every page.
@@ -34,17 +33,6 @@ def setup(app: Sphinx) -> None:
     app.connect("build-finished", note_build)
 
 
-def content_hash(folder: Path) -> str:
-    """Hash of the names and contents of the files in a folder; caches and hidden files do not count."""
-    digest = hashlib.sha256()
-    for path in sorted(folder.rglob("*")):
-        parts = path.relative_to(folder).parts
-        if path.is_file() and not any(part == "__pycache__" or part.startswith(".") for part in parts):
-            content = path.read_bytes()
-            digest.update(f"{'/'.join(parts)}\0{len(content)}\0".encode() + content)
-    return digest.hexdigest()
-
-
 def package_hash() -> str:
     """Hash of the package and of the versions of the libraries whose results the pages show."""
     libraries = " ".join(f"{name}=={version(name)}" for name in LIBRARIES)
@@ -52,19 +40,17 @@ def package_hash() -> str:
 
 
 def forget_stale_outputs(app: Sphinx) -> None:
-    """Remove stored outputs that were made by another package, or whose frames are gone."""
+    """Remove stored outputs that were made by another package."""
     app.twinfilters_now = {
         "package": package_hash(),
         "assets": [content_hash(Path(app.srcdir, app.config[setting])) for setting in ASSETS],
     }
     executed_by = _notes(app, "executed")
     cache_folder = Path(app.env.mystnb_config.execution_cache_path)
-    if cache_folder.is_dir():
-        changed = executed_by.get("package") != app.twinfilters_now["package"]
+    if cache_folder.is_dir() and executed_by.get("package") != app.twinfilters_now["package"]:
         cache = get_cache(cache_folder)
         for record in cache.list_cache_records():
-            if changed or missing_frames(app, frame_keys(_stored_html(cache, record.pk))):
-                cache.remove_cache(record.pk)
+            cache.remove_cache(record.pk)
     # From here on every stored output is one of the package as it is now.
     _note(app, "executed", {"package": app.twinfilters_now["package"]})
 
@@ -74,7 +60,7 @@ def pages_to_read(app: Sphinx, env, added: set, changed: set, removed: set) -> l
     last = _notes(app, app.builder.name)
     if last.get("package") != app.twinfilters_now["package"] or not last.get("clean"):
         return sorted(env.found_docs)
-    return [page for page, keys in frames_by_page(env).items() if missing_frames(app, keys)]
+    return []
 
 
 def pages_to_write(app: Sphinx, env) -> list[str]:
@@ -87,12 +73,6 @@ def note_build(app: Sphinx, exception: Exception | None) -> None:
     """Note what this build was made from, and whether it was clean."""
     if exception is None:
         _note(app, app.builder.name, {**app.twinfilters_now, "clean": app._warncount == 0})
-
-
-def _stored_html(cache, key: int) -> str:
-    notebook = cache.get_cache_bundle(key).nb
-    outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
-    return "".join(str(output.get("data", {}).get("text/html", "")) for output in outputs)
 
 
 def _note_file(app: Sphinx, name: str) -> Path:

@@ -29,7 +29,8 @@ def setup(app: Sphinx) -> None:
     """Register the renderer."""
     app.add_config_value("twinfilters_katex_macros", {}, "html")
     app.add_html_math_renderer("typeset", (visit_math, None), (visit_displaymath, None))
-    app.connect("build-finished", lambda *_: stop())
+    # After all that is still written then.
+    app.connect("build-finished", lambda *_: stop(), priority=950)
 
 
 def typeset(latex: str, *, display: bool = False, macros: dict[str, str] | None = None) -> str:

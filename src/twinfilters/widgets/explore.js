@@ -1,100 +1,95 @@
-// Front end of `explore`. In a notebook it is an anywidget; in the built page host.js gives it a model of its own.
-// Python writes the markup. This file switches the controls on, asks the model for pictures, and shows them.
+// Front end of `explore`: asks a model for pictures and shows them. In a notebook the model is that of an anywidget, in
+// the built page host.js gives it one of its own. Python writes the markup; here the controls are switched on.
 
-function render({ model, el }) {
-  const markup = model.get("_markup");
-  if (markup) {
-    el.classList.add("tf-explore");
-    el.innerHTML = markup;
-  }
-  const inputs = [...el.querySelectorAll("[data-control]")];
-  const reset = el.querySelector(".tf-reset");
-  const picture = el.querySelector(".tf-picture");
-  const status = el.querySelector(".tf-status");
-  const error = el.querySelector(".tf-error");
-  const start = read();
+function mount(model, root) {
+  const panel = controlPanel(root);
+  const pictures = pictureRow(root);
+  const words = root.querySelector(".tf-words");
+  const status = root.querySelector(".tf-status");
+  const error = root.querySelector(".tf-error");
+  const start = panel.read();
   const view = Math.random().toString(36).slice(2);
   let count = 0;
   let waitingFor = "";
   let movedMeanwhile = false;
-
-  function read() {
-    return Object.fromEntries(
-      inputs.map((input) => [
-        input.dataset.control,
-        input.type === "checkbox" ? Number(input.checked) : Number(input.value),
-      ]),
-    );
-  }
-
-  function write(index) {
-    for (const input of inputs) {
-      const position = index[input.dataset.control];
-      if (input.type === "checkbox") input.checked = position === 1;
-      else input.value = String(position);
-    }
-    speak();
-  }
-
-  // The texts of a slider's positions: the same list Python has, so numbers are written once.
-  function speak() {
-    for (const input of inputs) {
-      if (input.type !== "range") continue;
-      const text = JSON.parse(input.dataset.texts)[Number(input.value)];
-      input.setAttribute("aria-valuetext", text);
-      input.parentElement.querySelector("output").textContent = text;
-    }
-  }
+  let whenShown = [];
+  const play = player(root, ask);
 
   // One request at a time: a move made while a picture is being drawn waits, and only the last of them counts.
   function ask() {
-    speak();
-    if (waitingFor) {
-      movedMeanwhile = true;
-      return;
-    }
+    panel.speak();
+    const shown = new Promise((resolve) => whenShown.push(resolve));
+    if (waitingFor) movedMeanwhile = true;
+    else send();
+    return shown;
+  }
+
+  function send() {
     count += 1;
     waitingFor = `${view}:${count}`;
-    picture.setAttribute("aria-busy", "true");
-    model.set("_request", { serial: waitingFor, index: read() });
+    pictures.row.setAttribute("aria-busy", "true");
+    model.set("_request", { serial: waitingFor, index: panel.read() });
     model.save_changes();
   }
 
   function show() {
-    const answer = model.get("_picture");
-    if (!answer || answer.svg === undefined) return;
-    if (answer.serial === waitingFor) waitingFor = "";
-    picture.innerHTML = answer.svg;
-    const svg = picture.querySelector("svg");
-    if (svg) {
-      svg.setAttribute("role", "img");
-      svg.setAttribute("aria-label", answer.description);
+    const answer = model.get("_shown");
+    if (!answer?.index) return;
+    if (answer.pictures) {
+      pictures.show(answer.pictures);
+      say(answer.pictures.map((picture) => picture.description).join(" "));
     }
-    status.textContent = answer.description;
     error.textContent = answer.error;
     error.hidden = !answer.error;
+    if (answer.serial === waitingFor) waitingFor = "";
     if (waitingFor) return;
-    picture.removeAttribute("aria-busy");
     if (movedMeanwhile) {
       movedMeanwhile = false;
-      ask();
+      send();
     } else {
-      write(answer.index);
+      rest(answer);
     }
   }
 
-  for (const input of inputs) {
+  function say(description) {
+    status.textContent = description;
+    if (description.length > words.dataset.longest.length) words.dataset.longest = description;
+  }
+
+  function rest(answer) {
+    panel.write(answer.index);
+    pictures.row.removeAttribute("aria-busy");
+    for (const resolve of whenShown.splice(0)) resolve();
+    if (answer.error) play.stop();
+    if (!play.playing()) root.dispatchEvent(new CustomEvent("tf-rest"));
+  }
+
+  function go(index) {
+    play.stop();
+    panel.write(index);
+    return ask();
+  }
+
+  for (const input of Object.values(panel.inputs)) {
     input.disabled = false;
     input.addEventListener("input", ask);
   }
+  const reset = root.querySelector(".tf-reset");
   reset.disabled = false;
-  reset.addEventListener("click", () => {
-    write(start);
-    ask();
-  });
-  model.on("change:_picture", show);
+  reset.addEventListener("click", () => go(start));
+  const slider = (root.querySelector(".tf-play")?.closest(".tf-control") ?? root).querySelector("[type=range]");
+  if (slider) swipe(pictures.row, slider, ask);
+  model.on("change:_shown", show);
   show();
-  return () => model.off("change:_picture", show);
+  return { root, panel, start, go, close: () => model.off("change:_shown", show) };
+}
+
+function render({ model, el }) {
+  el.classList.add("tf-explore");
+  el.innerHTML = model.get("_markup");
+  // JupyterLab would take their arrow keys for commands to the notebook.
+  for (const target of el.querySelectorAll("input, select, button")) target.dataset.lmSuppressShortcuts = "true";
+  return mount(model, el).close;
 }
 
 export default { render };

@@ -1,41 +1,63 @@
 """`explore`: the `interact` that survives without a kernel."""
 
-import os
 from collections.abc import Callable, Mapping
-from inspect import signature
+from dataclasses import asdict, replace
+from inspect import Parameter, signature
 from pathlib import Path
 from typing import Any
 
 import anywidget
 import ipywidgets
+import numpy as np
 import traitlets
 
 from twinfilters.plotting import theme_css
-from twinfilters.widgets.controls import Control, control
-from twinfilters.widgets.frames import (
-    SNAPSHOT_VARIABLE,
-    describe_values,
-    draw_frame,
-    markup,
-    snapshot,
-    values_at,
-)
+from twinfilters.widgets.controls import NO_DEFAULT, Control, control
+from twinfilters.widgets.frames import draw_frame
+from twinfilters.widgets.markup import describe, widget
+from twinfilters.widgets.pictures import Picture
+from twinfilters.widgets.snapshot import building, snapshot
 
 HERE = Path(__file__).parent
+# The front end, in the order in which a script reads it; the built page adds a host.
+FRONT_END = ("controls.js", "pictures.js", "play.js", "swipe.js", "explore.js")
 
 
-def explore(draw: Callable, /, *, labels: Mapping[str, str] | None = None, **controls: Any) -> "Explore":
+def front_end() -> str:
+    """Give the scripts of the widget as one text, which is an ES module."""
+    return "".join((HERE / name).read_text(encoding="utf-8") for name in FRONT_END)
+
+
+def style() -> str:
+    """Give the style sheet of the widget, with the colours of pictures."""
+    return theme_css() + (HERE / "explore.css").read_text(encoding="utf-8")
+
+
+def explore(
+    draw: Callable,
+    /,
+    *,
+    labels: Mapping[str, str] | None = None,
+    units: Mapping[str, str] | None = None,
+    play: str | None = None,
+    **controls: Any,
+) -> "Explore":
     """Let the reader move the arguments of a function that draws a figure.
 
-    In a notebook every move calls ``draw``. While the book is built every combination is drawn beforehand and goes
+    In a notebook every move calls ``draw``. While a book is built every combination is drawn beforehand and goes
     into the page, which then works without kernel, server or network.
 
     Parameters
     ----------
-    draw : function of the control values alone, that returns a matplotlib figure, or a pair (figure, description).
-        The description states what the picture shows, for readers who do not see it; the book insists on it.
+    draw : pure function of the control values that returns a matplotlib figure, a pair (figure, description), or a
+        list of these, which stand side by side. The description states what the picture shows, for readers who do not
+        see it; a book insists on it.
     labels : name of a control -> text beside it.
-    **controls : one abbreviation for each argument of ``draw``, see `twinfilters.widgets.controls.control`.
+    units : name of a control -> unit behind its values.
+    play : name of a slider that gets a play button.
+    **controls : one abbreviation for each argument of ``draw``, as `ipywidgets.interact` takes them, see
+        `twinfilters.widgets.controls.control`. An argument that is not named is controlled by its default value
+        where that is an abbreviation, else it keeps it.
 
     Returns
     -------
@@ -63,61 +85,103 @@ def explore(draw: Callable, /, *, labels: Mapping[str, str] | None = None, **con
     >>> widget.description
     'From 1 to 8, n to the power 3 grows to 512.'
     """
-    labels = dict(labels or {})
-    if unknown := set(labels) - set(controls):
-        raise ValueError(f"labels name the controls {sorted(controls)}, got {sorted(unknown)}")
+    given = _abbreviations(draw, controls)
+    for option, names in (("labels", labels), ("units", units), ("play", play and [play])):
+        if unknown := set(names or ()) - set(given):
+            raise ValueError(f"{option} must name controls out of {sorted(given)}, got {sorted(unknown)}")
+    labels, units = dict(labels or {}), dict(units or {})
+    made = [
+        control(name, abbreviation, label=labels.get(name), unit=units.get(name, ""), default=default)
+        for name, (abbreviation, default) in given.items()
+    ]
+    if play and not any(entry.name == play and entry.kind == "range" for entry in made):
+        raise ValueError(f"play must name a slider, and {play!r} is none")
+    return Explore(draw, made, play)
+
+
+def _abbreviations(draw: Callable, controls: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
+    """Name -> (abbreviation, default value), in the order of the arguments of ``draw``."""
+    parameters = signature(draw).parameters
     try:
         signature(draw).bind(**controls)
     except TypeError as error:
         raise ValueError(
             f"the controls must fit draw{signature(draw)}, got {sorted(controls)}: {error}"
         ) from None
-    return Explore(draw, [control(name, given, labels.get(name)) for name, given in controls.items()])
+    defaults = {
+        name: NO_DEFAULT if parameter.default is Parameter.empty else parameter.default
+        for name, parameter in parameters.items()
+    }
+    own = {name: default for name, default in defaults.items() if _is_abbreviation(default)}
+    names = [name for name in defaults if name in {**own, **controls}]
+    return {
+        name: ({**own, **controls}[name], defaults.get(name, NO_DEFAULT))
+        for name in dict.fromkeys([*names, *controls])
+    }
+
+
+def _is_abbreviation(default: Any) -> bool:
+    if isinstance(default, np.ndarray):
+        return False
+    try:
+        control("default", default)
+    except ValueError:
+        return False
+    return True
 
 
 class Explore(anywidget.AnyWidget, ipywidgets.ValueWidget):
     """Widget made by `explore`."""
 
-    _esm = HERE / "explore.js"
-    _css = theme_css() + (HERE / "explore.css").read_text(encoding="utf-8")
+    _esm = front_end()
+    _css = style()
 
-    # Budgets of the built book.
+    # Budgets of a book.
     max_frames = 200
     max_bytes = 1_000_000
 
     value = traitlets.Dict(help="control values by name")
     _markup = traitlets.Unicode().tag(sync=True)
-    # Front end -> kernel: {"serial", "index"}; kernel -> front end: the picture with the same serial.
+    # Front end -> kernel: {"serial", "index"}; kernel -> front end: what to show, with the same serial.
     _request = traitlets.Dict().tag(sync=True)
-    _picture = traitlets.Dict().tag(sync=True)
+    _shown = traitlets.Dict().tag(sync=True)
 
-    def __init__(self, draw: Callable, controls: list[Control], **kwargs: Any) -> None:
+    def __init__(
+        self, draw: Callable, controls: list[Control], play: str | None = None, **kwargs: Any
+    ) -> None:
         self._draw = draw
         self._controls = {entry.name: entry for entry in controls}
+        self._play = play
         self._serial = ""
+        self._frame = ()
         super().__init__(**kwargs)
-        self._markup = markup(controls, None)
-        self.value = values_at(controls, [entry.initial for entry in controls])
-        if SNAPSHOT_VARIABLE not in os.environ:
+        self._markup = widget(controls, play=play, page=False)
+        self.value = {entry.name: entry.values[entry.initial] for entry in controls}
+        if not building():
             # A mistake in draw should stop the cell at once; later ones are shown in the widget.
-            self._picture = self._draw_picture()
+            self._show_frame()
         self.observe(lambda _: self._update(), "value")
         self.observe(self._answer, "_request")
 
+    def open(self) -> None:
+        """Open the connection to the front end; there is none while a book is built."""
+        if not building():
+            super().open()
+
     @property
-    def svg(self) -> str:
-        """The picture, as SVG."""
-        return self._picture["svg"]
+    def pictures(self) -> tuple[Picture, ...]:
+        """The pictures that are shown."""
+        return self._frame
 
     @property
     def description(self) -> str:
-        """What the picture shows, in words."""
-        return self._picture["description"]
+        """What the pictures show, in words."""
+        return describe(self._frame)
 
     @property
     def error(self) -> str:
         """What went wrong while drawing; empty if nothing did."""
-        return self._picture["error"]
+        return self._shown["error"]
 
     @traitlets.validate("value")
     def _complete(self, proposal: dict) -> dict:
@@ -133,22 +197,28 @@ class Explore(anywidget.AnyWidget, ipywidgets.ValueWidget):
     def _indices(self) -> dict[str, int]:
         return {name: entry.index(self.value[name]) for name, entry in self._controls.items()}
 
-    def _draw_picture(self) -> dict:
-        frame = draw_frame(self._draw, self.value)
-        description = frame.description or describe_values(list(self._controls.values()), self.value)
-        return self._answer_with(svg=frame.svg, description=description, error="")
+    def _values_in_words(self) -> str:
+        indices = self._indices()
+        return ", ".join(
+            f"{entry.label} = {entry.texts[indices[name]]}" for name, entry in self._controls.items()
+        )
 
-    def _answer_with(self, **content: str) -> dict:
-        return {"serial": self._serial, "index": self._indices(), **content}
+    def _show_frame(self) -> None:
+        frame = draw_frame(self._draw, self.value)
+        self._frame = tuple(
+            replace(picture, description=picture.description or self._values_in_words()) for picture in frame
+        )
+        self._show(error="")
+
+    def _show(self, error: str) -> None:
+        pictures = [asdict(picture) for picture in self._frame]
+        self._shown = {"serial": self._serial, "index": self._indices(), "pictures": pictures, "error": error}
 
     def _update(self) -> None:
         try:
-            self._picture = self._draw_picture()
+            self._show_frame()
         except Exception as error:
-            values = describe_values(list(self._controls.values()), self.value)
-            message = f"{type(error).__name__}: {error} (drawing {values})"
-            before = {key: self._picture.get(key, "") for key in ("svg", "description")}
-            self._picture = self._answer_with(**before, error=message)
+            self._show(f"{type(error).__name__}: {error} (drawing {self._values_in_words()})")
 
     def _answer(self, change: dict) -> None:
         self._serial = change["new"]["serial"]
@@ -163,11 +233,13 @@ class Explore(anywidget.AnyWidget, ipywidgets.ValueWidget):
         return f"explore({getattr(self._draw, '__name__', 'draw')}, {options})"
 
     def _repr_mimebundle_(self, **kwargs: Any) -> tuple[dict, dict] | dict | None:
-        if SNAPSHOT_VARIABLE not in os.environ:
+        if not building():
             return super()._repr_mimebundle_(**kwargs)
+        indices = self._indices()
         page = snapshot(
             self._draw,
-            list(self._controls.values()),
+            [replace(entry, initial=indices[name]) for name, entry in self._controls.items()],
+            play=self._play,
             max_frames=self.max_frames,
             max_bytes=self.max_bytes,
         )
@@ -175,4 +247,5 @@ class Explore(anywidget.AnyWidget, ipywidgets.ValueWidget):
 
 
 def _short(texts: tuple[str, ...]) -> str:
-    return ", ".join(texts if len(texts) <= 4 else (texts[0], texts[1], "...", texts[-1]))
+    few = texts if len(texts) <= 4 else (texts[0], texts[1], "...", texts[-1])
+    return ", ".join(few).replace("\N{NO-BREAK SPACE}", " ")

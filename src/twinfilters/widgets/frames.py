@@ -1,43 +1,56 @@
-"""Pictures of `explore`: one at a time for a kernel, all of them beforehand for the built book."""
+"""Frames of `explore`: the pictures that belong to one combination of values; one at a time, or all of them.
 
-import hashlib
-import html
-import json
+All are drawn by several processes, and those drawn before come from the cache. Neither may show: whoever draws a
+frame, and when, it is the same to the last byte.
+"""
+
 import os
-import zlib
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+import warnings
+from collections.abc import Callable, Generator, Iterator, Sequence
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import ExitStack, closing, contextmanager, suppress
+from dataclasses import astuple
+from functools import partial
 from itertools import product
-from math import prod
+from math import ceil
 from pathlib import Path
+from pickle import PicklingError
+from time import perf_counter
 from typing import Any
 
+import matplotlib as mpl
 import matplotlib.pyplot as plt
+from joblib import Parallel, cpu_count, delayed
+from joblib.externals.loky import get_reusable_executor
 from matplotlib.figure import Figure
+from matplotlib.font_manager import fontManager
+from threadpoolctl import threadpool_limits
+from tqdm import tqdm
 
-from twinfilters.plotting import figure_svg, labelled
+from twinfilters.widgets.cache import FrameCache
 from twinfilters.widgets.controls import Control
+from twinfilters.widgets.pictures import Picture, picture
 
-# Names the folder that receives the frames. Set while the book is built, and only then.
-SNAPSHOT_VARIABLE = "TWINFILTERS_SNAPSHOTS"
-
-
-@dataclass(frozen=True)
-class Frame:
-    """A picture and what it shows, in words."""
-
-    svg: str
-    description: str
+Frame = tuple[Picture, ...]
+# Seconds of drawing from which on it pays to start processes.
+PAYS = 3.0
+CHUNKS_PER_PROCESS = 8
+# Seconds after which a bar appears, and where.
+DELAY = 2.0
+TERMINAL = Path("CON" if os.name == "nt" else "/dev/tty")
 
 
-def draw_frame(draw: Callable, values: dict[str, Any], *, described: bool = False) -> Frame:
-    """Call ``draw`` and render its figure; figures made on the way are closed.
+def draw_frame(
+    draw: Callable, values: dict[str, Any], *, kind: str = "svg", described: bool = False
+) -> Frame:
+    """Call ``draw`` and render its figures; figures made on the way are closed.
 
     Parameters
     ----------
-    draw : returns a figure, or a pair (figure, description).
+    draw : returns a figure, a pair (figure, description), or a list of them.
     values : its keyword arguments.
-    described : insist on the description.
+    kind : "svg" or "webp".
+    described : insist on the descriptions.
 
     Raises
     ------
@@ -46,124 +59,148 @@ def draw_frame(draw: Callable, values: dict[str, Any], *, described: bool = Fals
     already_open = set(plt.get_fignums())
     try:
         result = draw(**values)
-        figure, description = result if isinstance(result, tuple) and len(result) == 2 else (result, "")
-        if not isinstance(figure, Figure) or not isinstance(description, str):
-            raise ValueError(f"draw must return a Figure or a pair (Figure, str), got {_type_names(result)}")
-        if described and not description.strip():
+        entries = result if isinstance(result, list) else [result]
+        pairs = [entry if isinstance(entry, tuple) else (entry, "") for entry in entries]
+        if not pairs or not all(map(_is_described_figure, pairs)):
+            raise ValueError(
+                f"draw must return a Figure, a pair (Figure, str) or a list of them, got {_type_names(result)}"
+            )
+        if described and not all(description.strip() for _, description in pairs):
             raise ValueError(
                 "draw must return a pair (figure, description) to go into the book: the description is what a "
                 "reader who does not see the picture gets"
             )
-        return Frame(figure_svg(figure), " ".join(description.split()))
+        return tuple(picture(figure, " ".join(text.split()), kind) for figure, text in pairs)
     finally:
         for number in set(plt.get_fignums()) - already_open:
             plt.close(number)
 
 
-def values_at(controls: Sequence[Control], indices: Sequence[int]) -> dict[str, Any]:
-    """Values that belong to one option of each control."""
-    return {control.name: control.values[index] for control, index in zip(controls, indices, strict=True)}
+def combinations(controls: Sequence[Control]) -> list[dict[str, Any]]:
+    """All combinations of values, in the order of their numbers: the last control moves fastest."""
+    names = [control.name for control in controls]
+    return [
+        dict(zip(names, values, strict=True)) for values in product(*(control.values for control in controls))
+    ]
 
 
-def describe_values(controls: Sequence[Control], values: dict[str, Any]) -> str:
-    """Write values as the reader sees them: ``gap = 0.001, activation = tanh``."""
-    return ", ".join(
-        f"{control.label} = {control.texts[control.index(values[control.name])]}" for control in controls
-    )
-
-
-def markup(controls: Sequence[Control], frame: Frame | None) -> str:
-    """HTML of controls, picture and status line. The same in a notebook and in the built page."""
-    shown = [control for control in controls if control.kind != "fixed"]
-    picture = labelled(frame.svg, frame.description) if frame else ""
-    description = html.escape(frame.description) if frame else ""
-    return (
-        '<div class="tf-controls" role="group" aria-label="Controls of the figure">'
-        + "".join(control.html() for control in shown)
-        + '<button type="button" class="tf-reset" disabled>Reset</button></div>'
-        + f'<div class="tf-picture">{picture}</div>'
-        + f'<p class="tf-status" role="status">{description}</p>'
-        + '<p class="tf-error" role="alert" hidden></p>'
-    )
-
-
-def snapshot(draw: Callable, controls: Sequence[Control], *, max_frames: int, max_bytes: int) -> str:
-    """Draw every combination, store the frames in one script, and return the HTML that uses them.
-
-    The script's name is a hash of its content. It is a classic script, because a page opened from a file may load
-    neither JSON nor modules from beside it.
+def draw_frames(
+    draw: Callable,
+    many: Sequence[dict[str, Any]],
+    *,
+    kind: str,
+    cache: FrameCache,
+    processes: int | None = None,
+) -> Iterator[Frame]:
+    """Give the frame of each combination, in order, as soon as it is there.
 
     Parameters
     ----------
-    draw, controls : as in `explore`.
-    max_frames : number of combinations allowed.
-    max_bytes : compressed size allowed.
+    draw : as in `explore`.
+    many : its keyword arguments, each time.
+    kind : "svg" or "webp".
+    cache : where frames are looked up and kept.
+    processes : that draw; if None, as many as there are cores, where that pays.
 
     Raises
     ------
-    ValueError : too many combinations (before anything is drawn), or too many bytes.
+    Exception : what ``draw`` raises, with a note that names the values.
     """
-    sizes = [len(control.values) for control in controls]
-    if prod(sizes) > max_frames:
-        counts = " x ".join(f"{control.name}: {len(control.values)}" for control in controls)
-        raise ValueError(
-            f"explore draws at most {max_frames} pictures for the book, got {prod(sizes)} ({counts})"
+    kept = [cache.get(kind, values) for values in many]
+    missing = [values for values, frame in zip(many, kept, strict=True) if frame is None]
+    drawn = _draw_all(partial(_attempt, draw, kind), missing, processes)
+    with closing(drawn), _progress(total=len(many)) as bar:
+        for values, frame in zip(many, kept, strict=True):
+            if frame is not None:
+                yield tuple(Picture(*entries) for entries in frame)
+            else:
+                # Where it failed elsewhere it fails here, too, in sight of the reader of the traceback.
+                frame = next(drawn) or _draw_here(draw, kind, values)
+                cache.put([astuple(picture) for picture in frame], kind, values)
+                yield frame
+            bar.update()
+
+
+def _attempt(draw: Callable, kind: str, values: dict[str, Any]) -> Frame | None:
+    try:
+        return _draw_here(draw, kind, values)
+    except Exception:
+        return None
+
+
+def _draw_here(draw: Callable, kind: str, values: dict[str, Any]) -> Frame:
+    try:
+        # With more threads sums are taken in another order, and the last digits change.
+        with threadpool_limits(1):
+            return draw_frame(draw, values, kind=kind, described=True)
+    except Exception as error:
+        call = ", ".join(f"{name}={value!r}" for name, value in values.items())
+        error.add_note(f"while calling draw({call})")
+        raise
+
+
+def _draw_all(attempt: Callable, many: list[dict[str, Any]], processes: int | None) -> Iterator[Frame | None]:
+    """Draw here, and in other processes where that pays; what cannot be sent to them is drawn here, too."""
+    todo = list(many)
+    if processes is None and todo:
+        begun = perf_counter()
+        yield attempt(todo.pop(0))
+        processes = cpu_count() if (perf_counter() - begun) * len(todo) > PAYS else 1
+    done = 0
+    if todo and processes > 1:
+        size = ceil(len(todo) / processes / CHUNKS_PER_PROCESS)
+        chunks = (todo[start : start + size] for start in range(0, len(todo), size))
+        # Their number is no reason to draw with other colours or fonts.
+        settings, fonts = dict.copy(mpl.rcParams), fontManager.ttflist
+        task = delayed(partial(_draw_chunk, attempt, settings, fonts))
+        with (
+            suppress(PicklingError, BrokenProcessPool),
+            _given_up_quietly(Parallel(processes, return_as="generator")(map(task, chunks))) as results,
+        ):
+            for frames in results:
+                yield from frames
+                done += len(frames)
+    yield from map(attempt, todo[done:])
+
+
+@contextmanager
+def _given_up_quietly(results: Generator) -> Iterator[Generator]:
+    """Leave no process behind, which would complain when the kernel ends, and no warning of frames given up."""
+    try:
+        yield results
+    finally:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            results.close()
+            get_reusable_executor().shutdown(wait=True, kill_workers=True)
+
+
+def _draw_chunk(attempt: Callable, settings: dict, fonts: list, many: list[dict[str, Any]]) -> list:
+    mpl.use("agg")
+    mpl.rcParams.update({name: value for name, value in settings.items() if "backend" not in name})
+    fontManager.ttflist = fonts
+    return [attempt(values) for values in many]
+
+
+@contextmanager
+def _progress(total: int) -> Iterator[tqdm]:
+    """Show a bar on the terminal that the build was started from, if any: an output would go into the page."""
+    with ExitStack() as stack:
+        terminal = None
+        with suppress(OSError):
+            terminal = stack.enter_context(TERMINAL.open("w", encoding="utf-8"))
+        place = {"file": terminal, "disable": terminal is None}
+        yield stack.enter_context(
+            tqdm(total=total, desc="explore", unit="frame", delay=DELAY, leave=False, **place)
         )
-    frames = _all_frames(draw, controls, max_bytes)
-    unique = list(dict.fromkeys(frames))
-    position = {frame: number for number, frame in enumerate(unique)}
-    content = json.dumps(
-        {
-            "order": [position[frame] for frame in frames],
-            "frames": [[frame.svg, frame.description] for frame in unique],
-        },
-        ensure_ascii=False,
-        separators=(",", ":"),
-    )
-    start = 0
-    for control in controls:
-        start = start * len(control.values) + control.initial
-    page = markup(controls, frames[start])
-    key = hashlib.sha256((content + page).encode()).hexdigest()[:16]
-    # </ would end a script element if somebody ever put the content into one.
-    content = content.replace("</", "<\\/")
-    _write(
-        Path(os.environ[SNAPSHOT_VARIABLE]),
-        key,
-        f'(self.tfExplore=self.tfExplore||{{}})["{key}"]={content};\n',
-    )
-    return f'<div class="tf-explore" data-explore="{key}">{page}</div>'
 
 
-def _all_frames(draw: Callable, controls: Sequence[Control], max_bytes: int) -> list[Frame]:
-    compressor, size, frames = zlib.compressobj(), 0, []
-    for indices in product(*(range(len(control.values)) for control in controls)):
-        values = values_at(controls, indices)
-        try:
-            frame = draw_frame(draw, values, described=True)
-        except Exception as error:
-            error.add_note(f"while drawing {describe_values(controls, values)}")
-            raise
-        frames.append(frame)
-        size += len(compressor.compress((frame.svg + frame.description).encode()))
-        size += len(compressor.flush(zlib.Z_SYNC_FLUSH))
-        if size > max_bytes:
-            raise ValueError(
-                f"explore stores at most {max_bytes} bytes (compressed) of pictures for the book, "
-                f"and had {size} after {len(frames)} of {prod(len(control.values) for control in controls)}: "
-                "draw fewer points or offer fewer options"
-            )
-    return frames
-
-
-def _write(folder: Path, key: str, content: str) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    temporary = folder / f"{key}.{os.getpid()}.tmp"
-    temporary.write_text(content, encoding="utf-8")
-    temporary.replace(folder / f"{key}.js")
+def _is_described_figure(pair: tuple) -> bool:
+    return len(pair) == 2 and isinstance(pair[0], Figure) and isinstance(pair[1], str)
 
 
 def _type_names(result: Any) -> str:
-    if isinstance(result, tuple):
-        return "(" + ", ".join(type(entry).__name__ for entry in result) + ")"
+    if isinstance(result, list | tuple):
+        names = ", ".join(map(_type_names, result))
+        return f"[{names}]" if isinstance(result, list) else f"({names})"
     return type(result).__name__

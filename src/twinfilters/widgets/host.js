@@ -1,10 +1,10 @@
 // Host of `explore` in the built page: a model over pictures that were drawn while the book was built.
 // The pictures of a widget lie in one script beside this one, fetched when the widget comes near.
 
-const base = new URL("explore/", document.currentScript.src);
+const base = new URL("twinfilters-explore/", document.currentScript.src);
 const scripts = {};
 
-function frames(key) {
+function fetched(key) {
   scripts[key] ??= new Promise((resolve, reject) => {
     const script = document.createElement("script");
     script.src = new URL(`${key}.js`, base);
@@ -19,30 +19,31 @@ function frames(key) {
 }
 
 // Number of a combination: the controls are the digits, each with as many values as it has options.
-function combination(root, index) {
-  let number = 0;
-  for (const input of root.querySelectorAll("[data-control]")) {
-    const size =
-      input.type === "checkbox" ? 2 : input.type === "range" ? Number(input.max) + 1 : input.options.length;
-    number = number * size + index[input.dataset.control];
-  }
-  return number;
+function combination(panel, index) {
+  return Object.keys(panel.inputs).reduce((number, name) => number * panel.size(name) + index[name], 0);
+}
+
+// A frame is a list of pictures, a picture a list of pieces of markup, of which each is stored once.
+async function framesAt(key, number) {
+  const { order, pieces, frames } = await fetched(key);
+  return frames[order[number]].map(([parts, width, height, description]) => ({
+    html: parts.map((part) => pieces[part]).join(""),
+    width,
+    height,
+    description,
+  }));
 }
 
 function pageModel(root) {
+  const panel = controlPanel(root);
   const state = {};
   const listeners = [];
   async function answer({ serial, index }) {
-    const before = state._picture ?? {
-      svg: root.querySelector(".tf-picture").innerHTML,
-      description: root.querySelector(".tf-status").textContent,
-    };
     try {
-      const { order, frames: all } = await frames(root.dataset.explore);
-      const [svg, description] = all[order[combination(root, index)]];
-      state._picture = { serial, index, svg, description, error: "" };
+      const pictures = await framesAt(root.dataset.explore, combination(panel, index));
+      state._shown = { serial, index, pictures, error: "" };
     } catch (problem) {
-      state._picture = { ...before, serial, index, error: String(problem.message) };
+      state._shown = { serial, index, error: problem.message };
     }
     for (const listener of listeners) listener();
   }
@@ -55,9 +56,8 @@ function pageModel(root) {
   };
 }
 
-function start(root) {
-  render({ model: pageModel(root), el: root });
-  const fetchFrames = () => frames(root.dataset.explore).catch(() => {});
+function fetchWhenNear(root) {
+  const fetchFrames = () => fetched(root.dataset.explore).catch(() => {});
   root.addEventListener("focusin", fetchFrames, { once: true });
   const nearby = new IntersectionObserver(
     (entries) => {
@@ -71,7 +71,15 @@ function start(root) {
 }
 
 function startAll() {
-  document.querySelectorAll(".tf-explore[data-explore]").forEach(start);
+  const roots = [...document.querySelectorAll(".tf-explore[data-explore]")];
+  const widgets = roots.map((root) => mount(pageModel(root), root));
+  roots.forEach(fetchWhenNear);
+  for (const widget of widgets) {
+    const button = widget.root.querySelector(".tf-link");
+    button.disabled = false;
+    button.addEventListener("click", () => copyLink(widgets, widget, button));
+  }
+  keepAddress(widgets);
 }
 
 if (document.readyState === "loading") document.addEventListener("DOMContentLoaded", startAll);
