@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Sequence
 from contextlib import closing
+from functools import partial
 from math import prod
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from twinfilters.widgets.cache import FrameCache, write_whole
 from twinfilters.widgets.controls import Control
 from twinfilters.widgets.frames import combinations, draw_frames
 from twinfilters.widgets.markup import boxes_of, describe, widget
-from twinfilters.widgets.pictures import KINDS, PREFIX
+from twinfilters.widgets.pictures import KINDS
 from twinfilters.widgets.store import Store
 
 # Names the folder that receives the frames. Set while the book is built, and only then.
@@ -90,18 +91,18 @@ def _page(store: Store, controls: Sequence[Control], play: str | None, folder: P
         raise ValueError(
             f"draw must return the same number of pictures for all values, got {sorted({*map(len, frames)})}"
         )
-    page = widget(
+    page = partial(
+        widget,
         controls,
         play=play,
         page=True,
         frame=store[number_of(controls)],
         boxes=boxes_of(frames),
         longest=max(map(describe, frames), key=len),
-        prefix=PREFIX,
     )
-    key, script = store.script(page)
+    key, script = store.script(page())
     write_whole(folder / f"{key}.js", script)
-    return f'<div class="tf-explore" data-explore="{key}">{page.replace(PREFIX, f"tf{key[:8]}")}</div>'
+    return f'<div class="tf-explore" data-explore="{key}">{page(prefix=f"tf{key[:8]}")}</div>'
 
 
 def number_of(controls: Sequence[Control]) -> int:
