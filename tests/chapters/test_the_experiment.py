@@ -1,5 +1,7 @@
 """The statements of the chapter *The experiment that started it*, each executed under its own name."""
 
+from itertools import product
+
 import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
@@ -7,6 +9,9 @@ from sklearn.linear_model import LogisticRegression
 from twinfilters import data
 from twinfilters.conv import conv2d
 from twinfilters.network import FilterNet
+
+# Sums of some hundred products in float64.
+ROUNDING = 1e-10
 
 PIXELS = np.eye(64).reshape(64, 1, 8, 8)
 POSITIONS = 48
@@ -39,7 +44,7 @@ def with_roots(*roots):
 
 
 @pytest.mark.parametrize("filters", [1, 2, 16])
-def test_prop_one_linear_map(filters):
+def test_prop_one_linear_map(filters, measured):
     net = network(filters)
     # Row of M and constant from the formula: (O,F,P) . (P, pixels of the patch), patch p = (row, column)
     matrix, constant = np.zeros((10, 64)), net.readout_bias.copy()
@@ -50,49 +55,57 @@ def test_prop_one_linear_map(filters):
                 matrix[:, (row + d) * 8 + column] += net.readout[:, k, p] * net.filters[k, 0, d, 0]
             constant += net.readout[:, k, p] * net.bias[k]
     expected = DIGITS.images.reshape(-1, 64) @ matrix.T + constant
-    np.testing.assert_allclose(net.outputs(DIGITS.images), expected, rtol=1e-10, atol=1e-12)
-    assert np.linalg.matrix_rank(matrix) <= 10
+    error = np.abs(net.outputs(DIGITS.images) - expected).max()
+    measured("difference between the outputs and the linear map's", error, at_most=ROUNDING)
+    measured("rank of the linear map, ten outputs", np.linalg.matrix_rank(matrix), at_most=10)
     curved = network(filters, "tanh")
     above, below, none = PIXELS[[0]], PIXELS[[8]], np.zeros((1, 1, 8, 8))
     both, one, other, rest = (curved.outputs(image) for image in (above + below, above, below, none))
-    assert np.abs(both - one - other + rest).max() > 1e-4
+    sums = np.abs(both - one - other + rest).max()
+    measured("for comparison, with tanh: failure of the outputs to add up", sums, at_least=1e-4)
 
 
-def test_thm_which_linear_maps():
-    rng = np.random.default_rng(0)
-    # 1. One filter: full row rank, and its row space is the multiples of its polynomial.
+def rank(filters):
+    return np.linalg.matrix_rank(convolution(filters))
+
+
+def test_thm_which_linear_maps(measured):
+    """Rank 64 is every linear map of the 64 pixels; a root shared by all filters costs one in each of 8 columns."""
     one = with_roots((0.5, -2.0))
-    rows = convolution(one)
-    assert np.linalg.matrix_rank(rows) == rows.shape[0] == 48
+    measured("1. rank of one filter's maps, 48 positions", rank(one), exactly=48)
     at_the_roots = np.array([[root**i for i in range(8)] for root in (0.5, -2.0)])
-    np.testing.assert_allclose(rows.reshape(-1, 8, 8).sum(axis=2) @ at_the_roots.T, 0, atol=1e-10)
-    # 2. No common root: everything. Also if only all three together have none.
-    assert np.linalg.matrix_rank(convolution(with_roots((0.5, -2.0), (0.6, 1.5)))) == 64
+    values = convolution(one).reshape(-1, 8, 8).sum(axis=2) @ at_the_roots.T
+    measured("1. the maps' polynomials at the filter's roots", np.abs(values).max(), at_most=ROUNDING)
+    measured("2. rank of two filters' maps", rank(with_roots((0.5, -2.0), (0.6, 1.5))), exactly=64)
     three = with_roots((1.0, 2.0), (2.0, 3.0), (3.0, 1.0))
-    assert np.linalg.matrix_rank(convolution(three)) == 64
-    # A common root costs one dimension a column, and so do two filters that both end with 0.
-    assert np.linalg.matrix_rank(convolution(three[:2])) == 56
-    assert np.linalg.matrix_rank(convolution(rng.normal(size=(2, 1, 3, 1)) * [[[1], [1], [0]]])) == 56
-    # Four rows are the least: with three, two filters give two of three dimensions.
-    for size, rank in ((3, 2), (4, 4), (5, 5)):
-        image = np.eye(size).reshape(size, 1, size, 1)
-        column = conv2d(image, rng.normal(size=(2, 1, 3, 1))).reshape(size, -1)
-        assert np.linalg.matrix_rank(column) == rank
-    # 3. A multiple adds nothing.
-    assert np.linalg.matrix_rank(convolution(np.concatenate([one, -3 * one]))) == 48
+    measured("2. rank of three filters' maps that share roots in pairs only", rank(three), exactly=64)
+    measured("rank of two filters' maps that share a root", rank(three[:2]), exactly=56)
+    short = np.random.default_rng(0).normal(size=(2, 1, 3, 1)) * [[[1], [1], [0]]]
+    measured("rank of two filters' maps that both end with 0", rank(short), exactly=56)
+    multiple = np.concatenate([one, -3 * one])
+    measured("3. rank of the maps of a filter and its multiple", rank(multiple), exactly=48)
+
+
+@pytest.mark.parametrize(("rows", "maps"), [(3, 2), (4, 4), (5, 5)])
+def test_four_rows_are_the_least_for_which_two_filters_give_every_map(rows, maps):
+    image = np.eye(rows).reshape(rows, 1, rows, 1)
+    column = conv2d(image, np.random.default_rng(0).normal(size=(2, 1, 3, 1))).reshape(rows, -1)
+    assert np.linalg.matrix_rank(column) == maps
 
 
 @pytest.mark.parametrize("filters", [2, 4, 16])
-def test_cor_every_count_alike(filters):
+def test_cor_every_count_alike(filters, measured):
     pixels = DIGITS.images.reshape(-1, 64)
     other = LogisticRegression(C=1, max_iter=500).fit(pixels, DIGITS.labels)
     net = network(filters)
     readout = np.linalg.lstsq(convolution(net.filters).T, other.coef_.T)[0].T.reshape(net.readout.shape)
     constant = other.intercept_ - np.einsum("okp,k->o", readout, net.bias)
     net = net.with_parameters(readout=readout, readout_bias=constant)
-    np.testing.assert_allclose(net.outputs(DIGITS.images), other.decision_function(pixels), atol=1e-8)
+    error = np.abs(net.outputs(DIGITS.images) - other.decision_function(pixels)).max()
+    measured("difference from the outputs of logistic regression", error, at_most=1e-8)
     chances = other.predict_proba(pixels)[np.arange(200), DIGITS.labels]
-    assert np.isclose(net.mean_loss(*DIGITS.examples), -np.log(chances).mean(), rtol=1e-8)
+    above = net.mean_loss(*DIGITS.examples) + np.log(chances).mean()
+    measured("difference from the loss of logistic regression", abs(above), at_most=1e-8)
 
 
 def test_one_filter_is_not_enough_without_padding_and_is_with():
@@ -105,10 +118,10 @@ def test_one_filter_is_not_enough_without_padding_and_is_with():
 
 
 @pytest.mark.parametrize("pooling", ["none", "mean"])
-def test_prop_linear_rank(pooling):
+def test_prop_linear_rank(pooling, measured):
     net = network(5, pooling=pooling)
     filters = net.filters.reshape(5, 3)
-    assert np.linalg.matrix_rank(filters) == 3
+    measured("rank of 5 filters of 3 weights", np.linalg.matrix_rank(filters), exactly=3)
     shares = np.linalg.solve(filters[:3].T, filters.T).T  # w_k = sum_j shares_kj w_j
     readout = np.einsum("kj,ok...->oj...", shares, net.readout)
     left_over = net.bias - shares @ net.bias[:3]
@@ -119,30 +132,45 @@ def test_prop_linear_rank(pooling):
         readout=readout,
         readout_bias=net.readout_bias + weight @ left_over,
     )
-    np.testing.assert_allclose(
-        narrow.outputs(DIGITS.images), net.outputs(DIGITS.images), rtol=1e-9, atol=1e-10
-    )
+    error = np.abs(narrow.outputs(DIGITS.images) - net.outputs(DIGITS.images)).max()
+    measured("difference between the outputs of 3 of the filters and of all 5", error, at_most=ROUNDING)
+
+
+def kinks(net):
+    """Count the hyperplanes z = 0 of units and positions on which the outputs have the kink of that unit's readout."""
+    rng, count = np.random.default_rng(2), 0
+    for k, p in product(range(net.units), range(POSITIONS)):
+        row, column = divmod(p, 8)
+        normal = np.zeros((8, 8))
+        normal[row : row + 3, column] = net.filters[k, 0, :, 0]
+        image = rng.normal(size=(8, 8))
+        image -= normal * ((image * normal).sum() + net.bias[k]) / (normal**2).sum()
+        size = 1e-6 / (normal**2).sum()
+        line = np.stack([image - size * normal, image, image + size * normal])[:, None]
+        before, middle, after = net.outputs(line)
+        kink = np.abs(before + after - 2 * middle).max()
+        readout = np.abs(net.readout[:, k, p] if net.readout.ndim == 3 else net.readout[:, k] / POSITIONS)
+        count += np.isclose(kink, 1e-6 * readout.max(), rtol=1e-3)
+    return count
+
+
+def independent_terms(net):
+    """Count what the readout combines, one term a unit and position and the constant, that no others combine to."""
+    answers = np.tanh(net.preactivations(np.random.default_rng(3).normal(scale=2, size=(1000, 1, 8, 8))))
+    terms = np.hstack([answers.reshape(1000, -1), np.ones((1000, 1))])
+    return np.linalg.matrix_rank(terms)
 
 
 @pytest.mark.parametrize("pooling", ["none", "mean"])
-def test_prop_relu_counts(pooling):
-    """The function has a kink on each of the K P hyperplanes."""
-    net, rng = network(3, "relu", pooling), np.random.default_rng(2)
-    count = 0
-    for k in range(3):
-        for p in range(POSITIONS):
-            row, column = divmod(p, 8)
-            normal = np.zeros((8, 8))
-            normal[row : row + 3, column] = net.filters[k, 0, :, 0]
-            image = rng.normal(size=(8, 8))
-            image -= normal * ((image * normal).sum() + net.bias[k]) / (normal**2).sum()
-            size = 1e-6 / (normal**2).sum()
-            line = np.stack([image - size * normal, image, image + size * normal])[:, None]
-            before, middle, after = net.outputs(line)
-            kink = np.abs(before + after - 2 * middle).max()
-            readout = np.abs(net.readout[:, k, p] if pooling == "none" else net.readout[:, k] / POSITIONS)
-            count += np.isclose(kink, 1e-6 * readout.max(), rtol=1e-3)
-    assert count == 3 * POSITIONS
+def test_prop_each_filter_counts(pooling, measured):
+    """ReLU has a kink on each of the K P hyperplanes. The K P terms of tanh, and the constant, are independent."""
+    measured("ReLU: kinks, of 3 filters at 48 positions", kinks(network(3, "relu", pooling)), exactly=144)
+    net = network(3, "tanh", pooling)
+    measured("tanh: independent terms, constant included", independent_terms(net), exactly=145)
+    sign = np.array([1, 1, -1])
+    filters = net.filters[[0, 1, 0]] * sign.reshape(3, 1, 1, 1)
+    fewer = independent_terms(net.with_parameters(filters=filters, bias=net.bias[[0, 1, 0]] * sign))
+    measured("for comparison, a unit and its negative among the three", fewer, exactly=97)
 
 
 def test_parallel_relu_filters_are_one():
