@@ -131,7 +131,17 @@ def test_binder_installs_what_the_chapters_import():
     assert wanted[-1] == "--editable .[widgets,torch]"
     assert (ROOT / "binder" / "../requirements.txt").is_file()
     # What the package, its widgets and torch bring along.
-    installed = {"numpy", "scipy", "sklearn", "matplotlib", "ipywidgets", "anywidget", "torch", "twinfilters"}
+    installed = {
+        "numpy",
+        "scipy",
+        "sklearn",
+        "threadpoolctl",
+        "matplotlib",
+        "ipywidgets",
+        "anywidget",
+        "torch",
+    }
+    installed |= {"twinfilters"}
     standard = {"itertools", "math", "collections", "functools", "time", "dataclasses", "warnings"}
     used = {module.partition(".")[0] for name in NOTEBOOKS for module in imports(ROOT / f"{name}.ipynb")}
     assert used <= installed | standard

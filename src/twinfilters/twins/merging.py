@@ -7,9 +7,16 @@ $$\dot w=-\frac1m\,A\,\mathbb E[r\,\nabla h],\qquad\dot A=-m\,\mathbb E[r\,h]:$$
 
 the merged network with its learning rates divided by $m$ for filter and bias, and multiplied by $m$ for the readout.
 In general a weight from a class of $m'$ units to a class of $m$ is trained with the factor $m'/m$, where channels of
-images and outputs are classes of one, and a bias with $1/m$. That holds step by step for descent and momentum, which
-are linear in the gradients, with minibatches too; not for rules that rescale gradients, such as Adam, nor for weight
-decay.
+images and outputs are classes of one, and a bias with $1/m$. That holds step by step, with minibatches too, for every
+rule whose steps scale with the gradients, such as descent and momentum. Other rules have other equivalents:
+
+- Adam and RMSProp with $\epsilon\to0$ do not see how large gradients are. The factors are $m'$ and 1: for copies 1 for
+  filter and bias, $m$ for the readout. An $\epsilon>0$ becomes $m\,\epsilon$ for filter and bias.
+- Weight decay that adds $\lambda\theta$ to the gradient goes with either kind. Its strength becomes $\lambda m/m'$: for
+  copies $m\lambda$ for filter and bias, $\lambda/m$ for the readout.
+- Rules that mix units, such as clipping by the global norm and Muon, have none of this form.
+
+`Merged.rate_factors` are those of descent.
 """
 
 from collections.abc import Sequence
