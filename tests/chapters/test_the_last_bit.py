@@ -165,17 +165,17 @@ def test_determinism_is_not_symmetry():
 
 
 def test_prop_rounding_grows(measured):
-    rng, rate, eta, steps = np.random.default_rng(0), 0.1, 1e-9, 60
+    rng, rate, steps = np.random.default_rng(0), 0.1, 60
     for _ in range(20):
-        factors, d, most = [], np.zeros(6), 0.0
-        for _ in range(steps):
+        factors, sizes, d = [], 1e-9 * rng.random(steps), np.zeros(6)
+        for t in range(steps):
             hessian = rng.normal(size=(6, 6))
             step = np.eye(6) - rate * (hessian + hessian.T) / 2
             factors.append(np.linalg.norm(step, ord=2))
             error = rng.normal(size=6)
-            d = step @ d + eta * rng.random() * error / np.linalg.norm(error)
+            d = step @ d + sizes[t] * error / np.linalg.norm(error)
             # Each product runs over the steps after the one that made the error.
-            most = eta * sum(np.prod(factors[s + 1 :]) for s in range(len(factors)))
+            most = sum(sizes[s] * np.prod(factors[s + 1 :]) for s in range(t + 1))
             measured("gap as a share of the bound", np.linalg.norm(d) / most, at_most=1 + ROUNDING)
 
 
@@ -215,10 +215,8 @@ def amplification_along(wide, rate, steps, every):
 def test_rounding_parts_copies_when_the_merged_network_says(measured):
     rate, start = 0.3, copies(5, dtype="float32")
     examples = IMAGES.astype("float32"), TARGETS.astype("float32")
-    plan = dict(
-        optimizer=GradientDescent(rate), steps=650, every=5, record={"gap": lambda net: twins.gap(net, 0, 4)}
-    )
-    run = train(start, *examples, **plan)
+    record = {"gap": lambda net: twins.gap(net, 0, 4)}
+    run = train(start, *examples, optimizer=GradientDescent(rate), steps=650, every=5, record=record)
     steps, factors = amplification_along(copies(5, arithmetic="blas"), rate, steps=650, every=5)
     size = rounding.unit_roundoff("float32") * np.linalg.norm(twins.unit_vector(start, 0))
     predicted = rounding.measured_escape_step(steps, size * factors, 1e-2)
