@@ -179,7 +179,7 @@ def test_prop_rounding_grows(measured):
             measured("gap as a share of the bound", np.linalg.norm(d) / most, at_most=1 + ROUNDING)
 
 
-def test_prop_rounding_grows_is_attained(measured):
+def test_the_bound_on_rounding_is_attained(measured):
     rng, rate, rho, eta = np.random.default_rng(0), 0.2, 0.1, 1e-9
     basis = np.linalg.qr(rng.normal(size=(5, 5)))[0]
     hessian = basis @ np.diag([-rho, 0.0, 0.1, 0.3, 0.5]) @ basis.T
