@@ -1,4 +1,4 @@
-"""Two ways to add up products: the same numbers, and for one of them the same bits."""
+"""Three ways to add up products: the same numbers, and for one of them the same bits."""
 
 import numpy as np
 import pytest
@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from checks import assert_close
 from twinfilters import arithmetic as module
-from twinfilters.arithmetic import ARITHMETICS, accumulate, add_up, check_arithmetic, combine, tree_sum
+from twinfilters.arithmetic import ARITHMETICS, TILE, accumulate, add_up, check_arithmetic, combine, tree_sum
 
 RTOL = 1e-12
 
@@ -96,6 +96,25 @@ def test_combine_adds_in_the_order_of_the_terms():
     assert combine(terms[:, ::-1], np.ones((4, 1)), "position_blind") == 2
 
 
+@pytest.mark.parametrize("count", range(1, 11))
+def test_tiled_adds_the_rows_at_the_edge_in_two_halves(count):
+    """1 + 2^53 + 1 - 2^53 is 0 in order, 2 in a tree over the data, and 1 if the halves are added up first."""
+    rows, whole = np.tile([1.0, 2.0**53, 1.0, -(2.0**53)], (count, 1)), count // TILE * TILE
+    edge = [1.0] * (count - whole)
+    assert combine(rows, np.ones((4, 1)), "tiled")[:, 0].tolist() == [0.0] * whole + edge
+    assert accumulate(rows[None], np.ones((1, 1, 4)), "tiled")[:, 0].tolist() == [2.0] * whole + edge
+
+
+@given(i=sizes, j=sizes, k=sizes, n=sizes, seed=seeds, dtype=types)
+def test_tiled_has_the_bits_of_position_blind_in_whole_tiles(i, j, k, n, seed, dtype):
+    left, right = draw(seed, (n, i, j), dtype), draw(seed + 1, (n, j, k), dtype)
+    whole = i // TILE * TILE
+    blind, tiled = (combine(left, right, name) for name in ("position_blind", "tiled"))
+    assert blind[:, :whole].tobytes() == tiled[:, :whole].tobytes()
+    blind, tiled = (accumulate(left, right.swapaxes(1, 2), name) for name in ("position_blind", "tiled"))
+    assert blind[:whole].tobytes() == tiled[:whole].tobytes()
+
+
 @given(count=st.integers(1, 40), seed=seeds)
 def test_tree_sum_adds_up(count, seed):
     terms = draw(seed, (count, 3))
@@ -136,6 +155,6 @@ def test_arguments_are_left_alone(arithmetic):
 @pytest.mark.usefixtures("unchecked")
 def test_unknown_arithmetic(name):
     with pytest.raises(
-        ValueError, match=rf"arithmetic must be one of \('blas', 'position_blind'\), got {name!r}"
+        ValueError, match=rf"arithmetic must be one of \('blas', 'position_blind', 'tiled'\), got {name!r}"
     ):
         check_arithmetic(name)

@@ -499,8 +499,11 @@ WRONG = [
         {"dilation": (3, 1)},
         r"filters must fit into the padded image, got filters spanning \(7, 2\) for an image padded to \(5, 6\)",
     ),
-    ({"arithmetic": "exact"}, r"arithmetic must be one of \('blas', 'position_blind'\), got 'exact'"),
-    ({"arithmetic": None}, r"arithmetic must be one of \('blas', 'position_blind'\), got None"),
+    (
+        {"arithmetic": "exact"},
+        r"arithmetic must be one of \('blas', 'position_blind', 'tiled'\), got 'exact'",
+    ),
+    ({"arithmetic": None}, r"arithmetic must be one of \('blas', 'position_blind', 'tiled'\), got None"),
 ]
 
 

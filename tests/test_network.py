@@ -427,7 +427,10 @@ def test_wrong_networks(arrays, message):
     [
         ({"activation": "sigmoid"}, r"activation must be one of \('identity', .*, got 'sigmoid'"),
         ({"loss": "hinge"}, r"loss must be one of \('squared', 'cross_entropy'\), got 'hinge'"),
-        ({"arithmetic": "fast"}, r"arithmetic must be one of \('blas', 'position_blind'\), got 'fast'"),
+        (
+            {"arithmetic": "fast"},
+            r"arithmetic must be one of \('blas', 'position_blind', 'tiled'\), got 'fast'",
+        ),
     ],
 )
 @pytest.mark.usefixtures("unchecked")

@@ -50,6 +50,14 @@ def test_position_blind_gives_one_pattern(count, kernel, channels, images, dtype
     assert patterns == Patterns(outputs=1, gradients=1)
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize(("count", "patterns"), [(1, 1), (3, 1), (4, 1), (5, 2), (8, 1), (11, 2)])
+def test_tiled_gives_two_patterns_where_a_tile_is_followed_by_an_edge(count, patterns, dtype):
+    rng = np.random.default_rng(0)
+    found = distinct_filters(count, rng=rng, implementation="tiled", dtype=dtype)
+    assert found == Patterns(outputs=patterns, gradients=patterns)
+
+
 @pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_patterns_lie_between_one_and_the_number_of_filters(implementation, dtype):

@@ -57,7 +57,8 @@ def conv2d(
     stride, dilation : steps between patches, and between the pixels of a patch; one number, or (vertical, horizontal).
     padding : zeros around the image; one number, (vertical, horizontal), or ((top, bottom), (left, right)).
     groups : channels and filters are split into this many groups that do not see each other.
-    arithmetic : ``"blas"``, fast; ``"position_blind"``, where identical filters give bit-identical outputs.
+    arithmetic : ``"blas"``, fast; ``"position_blind"``, where identical filters give bit-identical outputs;
+        ``"tiled"``, where those at the edge of a tile do not.
 
     Returns
     -------

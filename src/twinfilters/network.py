@@ -63,7 +63,8 @@ class FilterNet:
     activation : a name from :data:`twinfilters.activations.ACTIVATIONS`.
     loss : ``"squared"`` or ``"cross_entropy"``.
     stride, padding, dilation : as in :func:`twinfilters.conv.conv2d`.
-    arithmetic : ``"position_blind"``, in which identical units get bit-identical gradients, or ``"blas"``, faster.
+    arithmetic : ``"position_blind"``, in which identical units get bit-identical gradients, ``"blas"``, faster, or
+        ``"tiled"``, which parts them in the last bit on every machine.
     pooling : a name from :data:`twinfilters.pooling.POOLINGS`: ``"mean"``, ``"max"`` or ``"none"``.
     deeper : the layers above the first one, from below. They share its activation.
 

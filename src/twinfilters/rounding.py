@@ -63,14 +63,15 @@ def distinct_filters(
     ----------
     count : number of identical filters, F.
     rng : draws images, filter and the gradient that reaches the layer, the same for all filters.
-    implementation : ``"blas"`` or ``"position_blind"`` for the arithmetics of this package, ``"torch"`` for PyTorch.
+    implementation : one of the arithmetics of this package, ``"torch"`` for PyTorch.
     dtype : float32 or float64.
     kernel, channels : the patch length is D = channels x kernel x kernel.
     images, size : N images of size x size pixels.
 
     Returns
     -------
-    Patterns. For ``"position_blind"`` always 1 and 1; otherwise it depends on shape, type, library and machine.
+    Patterns. For ``"position_blind"`` always 1 and 1, for ``"tiled"`` at most 2 and 2 on any machine; otherwise they
+    depend on shape, type, library and machine.
 
     Raises
     ------
