@@ -85,6 +85,18 @@ def test_pointing_at_a_reference_shows_what_it_is(way, bases, visit):
     assert troubles == []
 
 
+@pytest.mark.parametrize("way", ["http", "file"])
+def test_what_stands_on_another_page_is_shown_too(way, bases, visit):
+    page, troubles = visit(f"{bases[way]}/book/part-1-identical/what-breaks-the-tie.html")
+    settled(page)
+    page.locator('.bd-article a[href="identical-gradients.html#thm-identical-gradients"]').first.hover()
+    preview = page.locator(".tf-preview")
+    preview.wait_for(state="visible")
+    assert "Identical gradients" in preview.inner_text()
+    assert preview.locator(".katex").count() > 0
+    assert troubles == []
+
+
 def test_a_preview_goes_when_the_pointer_goes(bases, visit):
     page, _ = visit(f"{bases['http']}/{CHAPTER}.html")
     link_to_a_statement(page).hover()

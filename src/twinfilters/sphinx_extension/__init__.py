@@ -15,6 +15,7 @@ from twinfilters.sphinx_extension import (
     mathematics,
     metadata,
     outputs,
+    previews,
     questions,
     search,
     single_page,
@@ -30,6 +31,7 @@ def setup(app: Sphinx) -> dict:
     address.setup(app)
     mathematics.setup(app)
     outputs.setup(app)
+    previews.setup(app)
     questions.setup(app)
     single_page.setup(app)
     claims.setup(app)
