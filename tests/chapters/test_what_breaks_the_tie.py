@@ -1,5 +1,7 @@
 """The statements of the chapter *What breaks the tie*, each executed under its own name."""
 
+from itertools import combinations
+
 import numpy as np
 import pytest
 import torch
@@ -178,3 +180,6 @@ def test_prop_zero_start(name, measured):
     apart = np.abs(gradients["filters"].reshape(4, -1) - wanted).max()
     measured("first gradients of the filters against the formula", apart, at_most=1e-13)
     assert np.linalg.norm(pull) > 0.01
+    after = train(net, *DIGITS.examples, optimizer=GradientDescent(0.1), steps=1).net
+    apart = [np.linalg.norm(after.filters[i] - after.filters[j]) for i, j in combinations(range(4), 2)]
+    assert (min(apart) > 1e-4) == bool(slope[0])
