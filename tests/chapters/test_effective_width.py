@@ -10,7 +10,16 @@ from twinfilters import data, twins
 from twinfilters.activations import ACTIVATIONS, activation
 from twinfilters.layers import ConvLayer
 from twinfilters.network import FilterNet
-from twinfilters.optimizers import Adam, ClipNorm, GradientDescent, Momentum, Muon, RMSProp, WeightDecay
+from twinfilters.optimizers import (
+    Adam,
+    ClipNorm,
+    DecoupledWeightDecay,
+    GradientDescent,
+    Momentum,
+    Muon,
+    RMSProp,
+    WeightDecay,
+)
 from twinfilters.training import train
 from twinfilters.twins import equitable_partition, merge, quotient, unmerge
 
@@ -135,6 +144,45 @@ def test_thm_merged_rules(name, measured):
     measured("with weight decay of the strengths stated", apart, at_most=1e-9)
     apart = distance_after(WeightDecay(rule, decay), WeightDecay(narrow, decay))
     measured("for comparison, with one strength of decay", apart, at_least=1e-3)
+
+
+@pytest.mark.parametrize(("name", "decay_factors"), [("Adam", ADAPTIVE), ("momentum", OF_DESCENT)])
+def test_decoupled_decay_shrinks_by_one_factor(name, decay_factors):
+    """The product of rate and decay stays, so that the decay is divided by what the rate is multiplied by."""
+    rule, narrow = RULES[name]
+    decay = 1e-1
+    decays = {key: decay / factor for key, factor in decay_factors.items()}
+    wide_rule = DecoupledWeightDecay(rule, decay)
+    assert distance_after(wide_rule, DecoupledWeightDecay(narrow, decays)) < 1e-9
+    assert distance_after(wide_rule, DecoupledWeightDecay(narrow, decay)) > 1e-4
+
+
+@pytest.mark.parametrize("name", ["tanh", "identity"])
+def test_equal_filters_with_unequal_readouts(name):
+    """After one step of the filters, the only rate that could do is off in second order, but without activation."""
+    first, second = 0.7, 0.3
+    net = FilterNet.random(np.random.default_rng(8), filters=2, kernel=5, activation=name)
+    net = replace(twins.tie(net, parts=["filter", "bias"]), readout=np.array([[first, second]]))
+    narrow = replace(net, filters=net.filters[:1], bias=net.bias[:1], readout=np.array([[first + second]]))
+    factor = (first**2 + second**2) / (first + second) ** 2
+
+    def apart(rate):
+        frozen = {"readout": 0.0, "readout_bias": 0.0}
+        ends = [
+            train(
+                start,
+                *DIGITS.examples,
+                optimizer=GradientDescent({"filters": alpha, "bias": alpha, **frozen}),
+                steps=1,
+            ).net.outputs(DIGITS.images)
+            for start, alpha in ((net, rate), (narrow, rate * factor))
+        ]
+        return np.abs(ends[0] - ends[1]).max()
+
+    if name == "identity":
+        assert apart(0.5) < FOLLOWS
+    else:
+        assert 3.5 < apart(2e-2) / apart(1e-2) < 4.5
 
 
 @pytest.mark.parametrize("kind", [Adam, RMSProp])

@@ -11,7 +11,7 @@ import pytest
 from twinfilters import data, rounding, stability, twins
 from twinfilters.arithmetic import TILE, combine
 from twinfilters.network import FilterNet
-from twinfilters.optimizers import Adam, GradientDescent, Momentum, WeightDecay
+from twinfilters.optimizers import Adam, ClipNorm, GradientDescent, Momentum, WeightDecay
 from twinfilters.training import train
 
 DIGITS = data.digits(0, 1, 2, 3, count=40)
@@ -145,6 +145,17 @@ def test_cor_treated_alike(dtype, rule, measured):
                 measured("gap within the tiles, and within their edge", spread(tiled, units), exactly=0)
         measured("distinct filters in tiled arithmetic", twins.effective_width(tiled), at_most=2)
         assert twins.effective_width(tiled) == (2 if 0 < whole < count else 1)
+
+
+def test_a_rule_may_depend_on_shared_numbers():
+    """The norm of the whole gradient is one number for all units."""
+    clipped = ClipNorm(GradientDescent(0.2), 0.05)
+    blind = trained(copies(5, arithmetic="position_blind"), clipped, 15)
+    assert spread(blind, range(5)) == 0
+    plain = trained(copies(5, arithmetic="position_blind"), GradientDescent(0.2), 15)
+    assert np.abs(blind.filters - plain.filters).max() > 1e-3
+    tiled = trained(copies(11), clipped, 15)
+    assert spread(tiled, range(8)) == spread(tiled, range(8, 11)) == 0
 
 
 def test_determinism_is_not_symmetry():
