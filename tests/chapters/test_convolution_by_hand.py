@@ -240,6 +240,16 @@ def test_filters_of_two_groups_see_different_patches():
     assert not np.array_equal(gradient[0], gradient[1])
 
 
+def test_every_pixel_that_is_seen_receives_a_gradient_from_the_filter_shown():
+    """The filter of the widget, with stride 2: no weight is 0, so 49 of the 64 pixels receive one."""
+    image = data.digits(3, 8).images[:1]
+    filters = np.array([[[[1.0, 2.0, 1.0], [1.0, 2.0, 1.0], [-2.0, -4.0, -2.0]]]]) / 4
+    z = conv2d(image, filters, stride=2)
+    delta = (np.tanh(z).mean() - 1) * (1 - np.tanh(z) ** 2) / z.size
+    assert z.shape[2:] == (3, 3)
+    assert np.count_nonzero(conv2d_backward(delta, image, filters, stride=2)[0]) == 49
+
+
 # --- where it stops holding
 
 
@@ -326,5 +336,7 @@ def test_exercise_spectral_norm(size, padding, seed):
     norm = np.linalg.norm(matrix, 2)
     assert (1 - 2 / size) * most <= norm <= 1.001 * most
     assert most <= np.abs(weights).sum()
-    strided = conv2d(pixels, weights[None, None], padding=padding, stride=2).reshape(size * size, -1)
-    assert np.linalg.norm(strided, 2) <= norm * (1 + ROUNDING)
+    for stride, pad in product((2, 3), {0, padding}):
+        strided = conv2d(pixels, weights[None, None], padding=pad, stride=stride).reshape(size * size, -1)
+        inside = ((size - 3) // stride + 1) / size if pad == 0 else 0
+        assert inside * most <= np.linalg.norm(strided, 2) <= 1.001 * most

@@ -4,7 +4,9 @@ from itertools import product
 
 import numpy as np
 import pytest
+from scipy.optimize import linprog
 from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import train_test_split
 
 from twinfilters import data
 from twinfilters.conv import conv2d
@@ -16,6 +18,11 @@ ROUNDING = 1e-10
 PIXELS = np.eye(64).reshape(64, 1, 8, 8)
 POSITIONS = 48
 DIGITS = data.digits(count=200)
+ALL = data.digits()
+# What the chapter's networks are trained on.
+SEEN = train_test_split(ALL.images[:, 0], ALL.labels, train_size=1000, stratify=ALL.labels, random_state=0)[
+    ::2
+]
 
 
 def network(filters=3, activation="identity", pooling="none", seed=0):
@@ -163,7 +170,7 @@ def independent_terms(net):
 
 @pytest.mark.parametrize("pooling", ["none", "mean"])
 def test_prop_each_filter_counts(pooling, measured):
-    """ReLU has a kink on each of the K P hyperplanes. The K P terms of tanh, and the constant, are independent."""
+    """ReLU has a kink on each of the F P hyperplanes. The F P terms of tanh, and the constant, are independent."""
     measured("ReLU: kinks, of 3 filters at 48 positions", kinks(network(3, "relu", pooling)), exactly=144)
     net = network(3, "tanh", pooling)
     measured("tanh: independent terms, constant included", independent_terms(net), exactly=145)
@@ -171,6 +178,42 @@ def test_prop_each_filter_counts(pooling, measured):
     filters = net.filters[[0, 1, 0]] * sign.reshape(3, 1, 1, 1)
     fewer = independent_terms(net.with_parameters(filters=filters, bias=net.bias[[0, 1, 0]] * sign))
     measured("for comparison, a unit and its negative among the three", fewer, exactly=97)
+
+
+def test_mean_patches_leave_no_part_of_the_digits_separable():
+    """No direction of the weights raises some logit's lead and lowers none, so logistic regression has an optimum."""
+    images, targets = SEEN
+    means = [images[:, row : row + 6].mean(axis=(1, 2)) for row in range(3)]
+    inputs = np.stack([*means, np.ones(1000)], axis=1)
+    leads = np.zeros((1000, 10, 10, 4))
+    for right in range(10):
+        leads[targets == right, :, right] += inputs[targets == right, None]
+    for other in range(10):
+        leads[:, other, other] -= inputs
+    leads = leads.reshape(-1, 40)
+    most = linprog(-leads.sum(axis=0), A_ub=-leads, b_ub=np.zeros(len(leads)), bounds=(-1, 1))
+    assert most.status == 0
+    assert -most.fun < 1e-6
+
+
+def test_leftmost_column_has_four_independent_pixels():
+    ranks = [np.linalg.matrix_rank(column) for column in SEEN[0].transpose(2, 0, 1)]
+    assert ranks[0] == 4
+    assert min(ranks[1:]) > 6
+
+
+@pytest.mark.parametrize("pooling", ["none", "mean"])
+def test_opposite_relu_filters_are_a_relu_unit_and_a_linear_one(pooling):
+    scale, net = 2.0, network(2, "relu", pooling)
+    pair = net.with_parameters(
+        filters=np.stack([net.filters[0], -scale * net.filters[0]]),
+        bias=net.bias[0] * np.array([1.0, -scale]),
+    )
+    first, second = pair.readout[:, 0], pair.readout[:, 1]
+    z, images = pair.preactivations(DIGITS.images)[:, 0], DIGITS.images
+    positions = (lambda a, h: h @ a.T) if pooling == "none" else (lambda a, h: np.outer(h.mean(axis=1), a))
+    formula = positions(first + scale * second, np.maximum(z, 0)) - positions(scale * second, z)
+    np.testing.assert_allclose(pair.outputs(images), formula + pair.readout_bias, rtol=1e-10, atol=1e-10)
 
 
 def test_parallel_relu_filters_are_one():
