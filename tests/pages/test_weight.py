@@ -91,7 +91,8 @@ def test_search_still_finds(bases, visit):
 def test_a_section_far_below_can_be_reached(bases, visit):
     name = PAGES[1]
     page, troubles = visit(f"{bases['http']}/{name}.html#sources")
+    # The last section is too short to reach the top of the window.
     page.wait_for_function(
-        "Math.abs(document.getElementById('sources').getBoundingClientRect().top) < innerHeight / 2"
+        "(top => top >= 0 && top < innerHeight)(document.getElementById('sources').getBoundingClientRect().top)"
     )
     assert troubles == []
