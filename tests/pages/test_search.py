@@ -63,7 +63,7 @@ def test_texts_contain_neither_markup_nor_latex(texts):
     for _, _, heading, text, _ in entries(texts):
         assert heading.strip()
         assert not re.search(
-            r"</|<[a-z]+[1-6]?[ >]|\\[a-zA-Z]{2,}|\{[a-z]+:?[a-z]*\}`|aria-|class=", heading + text
+            r"</|<[a-z]+[1-6]?(?:>| [a-z-]+=)|\\[a-zA-Z]{2,}|\{[a-z]+:?[a-z]*\}`|aria-|class=", heading + text
         ), text
 
 
