@@ -21,3 +21,5 @@ def pages_of(toc):
 
 
 PAGES = pages_of(yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf-8")))
+# The one to try things on: it has statements, proofs, a question, a widget, figures, wide formulas, exercises.
+CHAPTER = "book/part-1-identical/identical-gradients"

@@ -5,27 +5,13 @@ import json
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 
-from contents import PAGES
+from browsing import settled
+from contents import CHAPTER, PAGES
 
 AXE = Axe()
-CHAPTER = "book/part-1-identical/identical-gradients"
 WIDTHS = [1280, 390]
 # Level AAA of WCAG is no goal: contrast of 7 to 1 for everything, and the same words for the same place only.
 NO_GOAL = ["color-contrast-enhanced", "identical-links-same-purpose"]
-
-
-# What was opened just now asks for its fonts when it is laid out. Observers of sizes are called at the end of a frame.
-LAID_OUT = """async () => {
-  document.body.offsetHeight;
-  await document.fonts.ready;
-  for (let frame = 0; frame < 2; frame++) await new Promise(requestAnimationFrame);
-}"""
-
-
-def settled(page):
-    """Wait until everything is laid out, and what scrolls can be reached."""
-    page.wait_for_function("document.documentElement.dataset.settled !== undefined")
-    page.evaluate(LAID_OUT)
 
 
 def violations(page, tags=None):

@@ -4,14 +4,9 @@ import numpy as np
 import pytest
 from matplotlib.colors import to_rgb
 
-from contents import PAGES
+from browsing import settled
+from contents import CHAPTER, PAGES
 from twinfilters import plotting
-
-CHAPTER = "book/part-1-identical/identical-gradients"
-
-
-def settled(page):
-    page.wait_for_function("document.documentElement.dataset.settled !== undefined")
 
 
 @pytest.mark.parametrize("width", [360, 820, 1280])

@@ -8,9 +8,8 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from bs4 import BeautifulSoup
 
-from contents import PAGES
+from contents import CHAPTER, PAGES
 
-CHAPTER = "book/part-1-identical/identical-gradients"
 # What the search finds -> a query, a heading among the first results, numbers left out, and a word of its excerpt.
 QUERIES = {
     "prose": ("origin page question", "Identical gradients", "origin"),
