@@ -28,6 +28,7 @@ from twinfilters.activations import activation
 from twinfilters.losses import checked_targets, loss_function
 from twinfilters.network import FilterNet
 from twinfilters.pooling import pool
+from twinfilters.threads import one_blas_thread
 
 # Entries of the patches that are worked on at a time: 2 MB in double precision, so that they stay in cache.
 BLOCK_ENTRIES = 2**18
@@ -36,6 +37,7 @@ BLOCK_ENTRIES = 2**18
 SYMMETRY = 1e-10
 
 
+@one_blas_thread()
 def transverse_hessian(
     net: FilterNet, images: ArrayLike, targets: ArrayLike, unit: int
 ) -> Inexact[np.ndarray, "U U"]:
@@ -68,6 +70,7 @@ def transverse_hessian_of_patches(
     return _assembled(*_mean_blocks(net, [(patches[block], targets[block]) for block in blocks], unit))
 
 
+@one_blas_thread()
 def transverse_blocks(
     net: FilterNet, images: ArrayLike, targets: ArrayLike, unit: int
 ) -> tuple[Inexact[np.ndarray, "M M"], Inexact[np.ndarray, "O M"]]:

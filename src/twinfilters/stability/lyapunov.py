@@ -24,6 +24,7 @@ from twinfilters.noise import Ingredient
 from twinfilters.optimizers import Rule
 from twinfilters.optimizers.rates import positive
 from twinfilters.stability.transverse import TransverseRun, batches
+from twinfilters.threads import one_blas_thread
 
 # Steps between two orthonormalisations: gaps of different exponents stay far from parallel, and from overflow.
 RENEWAL = 10
@@ -51,6 +52,7 @@ class LyapunovExponents:
         return self.runs.std(axis=0, ddof=1) / np.sqrt(len(self.runs))
 
 
+@one_blas_thread()
 def lyapunov_exponent(
     net: FilterNet,
     images: ArrayLike,

@@ -18,6 +18,7 @@ from twinfilters.network import FilterNet
 from twinfilters.noise import Ingredient
 from twinfilters.optimizers import Rule
 from twinfilters.stability.transverse import TransverseRun, batches
+from twinfilters.threads import one_blas_thread
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,6 +75,7 @@ class Amplification:
         return np.linalg.svd(self.propagators[-1])[0][:, 0]
 
 
+@one_blas_thread()
 def predict_gap(
     net: FilterNet,
     images: ArrayLike,
@@ -122,6 +124,7 @@ def predict_gap(
     return GapPrediction(recorded, gaps[:, :, 0], net)
 
 
+@one_blas_thread()
 def amplification_budget(
     net: FilterNet,
     images: ArrayLike,
