@@ -59,6 +59,14 @@ def test_svg_can_be_inlined():
     assert "<?xml" not in svg
 
 
+def test_cells_of_a_colour_mesh_that_look_alike_are_one_path():
+    drawn, axes = plt.subplots()
+    axes.pcolormesh(np.arange(20).reshape(4, 5) % 3, edgecolors=plotting.PAPER, linewidth=0.5)
+    axes.set_axis_off()
+    outlines = re.findall(r'<path d="([^"]*)"', plotting.figure_svg(drawn))
+    assert sorted(outline.count("M") for outline in outlines)[-3:] == [6, 7, 7]
+
+
 def test_references_are_to_identifiers_of_the_same_figure():
     svg = plotting.figure_svg(figure())
     referenced = set(re.findall(r'(?:href="|url\()#([^")]+)', svg))

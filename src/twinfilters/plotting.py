@@ -9,6 +9,7 @@ import hashlib
 import html
 import io
 import re
+from collections import defaultdict
 from collections.abc import Callable
 from itertools import count
 
@@ -242,9 +243,19 @@ def _compact(svg: str) -> str:
     # Matplotlib leaves out the fill where it is black.
     root = f"stroke-linejoin: round; stroke-linecap: butt; fill: {BLACK}"
     svg = svg.replace("<svg", f'<svg style="{root}"', 1)
+    svg = re.sub(r'(<g id="QuadMesh_\d+">)(.*?)(</g>)', _mesh, svg, flags=re.DOTALL)
     svg = re.sub(r'( d=")([^"]*)', lambda match: match[1] + _rounded(match[2]), svg)
     svg = re.sub(r'( (?:x|y|cx|cy)=")([-\d.]+)', lambda match: match[1] + _rounded(match[2]), svg)
     return re.sub(r">\s+<", "><", svg).strip()
+
+
+def _mesh(match: re.Match) -> str:
+    """Draw all cells of a colour mesh that look alike as one path; a browser lays out each path by itself."""
+    cells = defaultdict(list)
+    for outline, look in re.findall(r'<path d="([^"]*)"([^>]*)/>', match[2]):
+        cells[look].append(outline)
+    paths = (f'<path d="{" ".join(outlines)}"{look}/>' for look, outlines in cells.items())
+    return f"{match[1]}{''.join(paths)}{match[3]}"
 
 
 def _rounded(numbers: str) -> str:
