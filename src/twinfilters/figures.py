@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from twinfilters.network import FilterNet
-from twinfilters.plotting import INK, MUTED, TWIN_A, TWIN_B, filter_image
+from twinfilters.plotting import INK, MUTED, PAPER, TWIN_A, TWIN_B, filter_image
 
 ROWS = ("weights", "gradient")
 
@@ -99,6 +99,10 @@ def gap_curve(ax: Axes, steps: Int[np.ndarray, " T"], gaps: Float[np.ndarray, " 
     ax.set_yticks([ZERO, 1e-12, 1e-6, 1], ["exactly 0", "$10^{-12}$", "$10^{-6}$", "1"])
     ax.minorticks_off()
     ax.axhline(ZERO, color=MUTED, linewidth=0.8, linestyle="dotted")
+    # The axis is broken between 0 and the smallest power.
+    mark = {"boxstyle": "square,pad=0", "facecolor": PAPER, "edgecolor": "none"}
+    place = {"transform": ax.get_yaxis_transform(), "ha": "center", "va": "center"}
+    ax.text(0, ZERO * 1e3, "≈", color=MUTED, bbox=mark, **place)
     return ax
 
 
