@@ -22,15 +22,15 @@ MUTMUT = Path(sys.executable).with_name("mutmut")
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "CI": "true"}
 
 
-def without_property_decorators(source: str) -> str:
-    """Make properties by a statement after the function: mutmut leaves decorated functions alone."""
+def undecorated(source: str) -> str:
+    """Decorate by a statement after the function: mutmut leaves decorated functions alone."""
     lines = source.splitlines()
     functions = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.FunctionDef)]
     for function in sorted(functions, key=lambda function: function.lineno, reverse=True):
-        if [ast.unparse(decorator) for decorator in function.decorator_list] == ["property"]:
-            lines.insert(
-                function.end_lineno, f"{' ' * function.col_offset}{function.name} = property({function.name})"
-            )
+        decorators = [ast.unparse(decorator) for decorator in function.decorator_list]
+        if decorators in (["property"], ["one_blas_thread()"]):
+            statement = f"{function.name} = {decorators[0]}({function.name})"
+            lines.insert(function.end_lineno, " " * function.col_offset + statement)
             del lines[function.decorator_list[0].lineno - 1]
     return "\n".join(lines) + "\n"
 
@@ -55,7 +55,7 @@ def copy_project(module: str, folder: Path) -> None:
     shutil.copy2(ROOT / "pyproject.toml", folder)
     copy_tests(folder)
     for path in sources(module, folder):
-        path.write_text(without_property_decorators(path.read_text()))
+        path.write_text(undecorated(path.read_text()))
     settings = {
         "source_paths": ["src"],
         "only_mutate": [str(path.relative_to(folder)) for path in sources(module, folder)],
