@@ -24,13 +24,6 @@ PAGE = ROOT / "_build" / "singlehtml"
 TARGET = ROOT / "_build" / "twin-filters.pdf"
 # A4 less the margins of book.css, in pixels of 1/96 inch.
 TEXT_WIDTH = round((210 - 2 * 22) / 25.4 * 96)
-# On screen, a font that comes late is left out, so that no line moves (type.css). Paper waits.
-LOAD_FONTS = """async () => {
-  const fonts = [...document.fonts].filter(({ display }) => display === "optional");
-  for (const font of fonts) font.display = "block";
-  await Promise.all(fonts.map((font) => font.load()));
-  await document.fonts.ready;
-}"""
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
 
 
@@ -71,7 +64,7 @@ def opened(page: Page, said: dict) -> list[dict]:
     said["subtitle"] = page.locator("article h1 + p").first.inner_text()
     headings = page.evaluate((HERE / "arrange.js").read_text(encoding="utf-8"), said)
     page.emulate_media(media="print", color_scheme="light")
-    page.evaluate(LOAD_FONTS)
+    page.evaluate("document.fonts.ready.then(() => {})")
     if missing:
         sys.exit("could not be loaded:\n" + "\n".join(missing))
     if cut := page.evaluate((HERE / "fit.js").read_text(encoding="utf-8")):
