@@ -1,0 +1,10 @@
+"""The lab: two filters, alive in the page and in a notebook.
+
+==============  ======================================================================================
+`settings`      what there is to choose
+`digits`        the handwritten digits as the page carries them
+`stream`        the random numbers of the page in Python
+`reference`     a run of the lab, made by the package
+`scripts`       the engine in the page, in JavaScript
+==============  ======================================================================================
+"""
