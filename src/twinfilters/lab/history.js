@@ -1,7 +1,7 @@
 // What a run has been through. Every step is noted at first, then ever fewer, so that a note is never further from its
-// neighbour than a 128th of the run. Which steps are noted depends on nothing else: the same run gives the same notes.
+// neighbour than a 64th of the run. Which steps are noted depends on nothing else: the same run gives the same notes.
 
-const DENSE = 256;
+const DENSE = 128;
 
 function strideAt(step) {
   return step < DENSE ? 1 : 2 ** Math.floor(Math.log2(step / DENSE));

@@ -11,15 +11,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from twinfilters.lab.poster import draw_poster
+from twinfilters.lab.settings import SETTINGS
 from twinfilters.widgets.wording import shown
 
 PRESETS = json.loads(Path(__file__).with_name("presets.json").read_text(encoding="utf-8"))
 # name -> (text, steps a second; 0: as many as fit between two pictures)
 SPEEDS = {
-    "slow": ("6 steps a second", 6),
-    "steady": ("60 steps a second", 60),
-    "fast": ("600 steps a second", 600),
-    "fastest": ("as fast as it goes", 0),
+    "slow": ("6 steps/s", 6),
+    "steady": ("60 steps/s", 60),
+    "fast": ("600 steps/s", 600),
+    "fastest": ("flat out", 0),
 }
 
 
@@ -52,17 +54,15 @@ class Knob:
 MAIN = (
     Knob("gap", "gap at the start", (0, *(10.0**power for power in range(-16, 1))), {0: "0: equal"}, True),
     Knob("learning_rate", "learning rate", (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5), {}, True),
-    Knob("activation", "activation", ("identity", "relu", "softplus", "tanh", "erf", "gelu"), {"relu": "ReLU", "gelu": "GELU"}),
+    Knob("activation", "activation", tuple(SETTINGS["activation"].choices), {"relu": "ReLU", "gelu": "GELU"}),
+    Knob("frozen", "frozen", SETTINGS["frozen"].choices, {"none": "nothing", "twin": "twin B", "readouts": "readouts"}),
 )
 TIES = (Knob("tied_filter", "filter"), Knob("tied_bias", "bias"), Knob("tied_readout", "readout"))
 MORE = {
-    "Freeze": (
-        Knob("frozen", "frozen", ("none", "twin", "readouts"), {"none": "nothing", "twin": "twin B", "readouts": "all readouts"}),
-    ),
     "Noise": (
         Knob("label_noise", "label noise", (0, 0.1, 0.2, 0.5, 1, 2), {0: "none"}, True),
         Knob("batch", "images a step", (0, 1, 2, 5, 10, 20, 50), {0: "all"}, True),
-        Knob("dropout", "dropout of filters", (0, 0.1, 0.2, 0.3, 0.5), {0: "none"}, True),
+        Knob("dropout", "dropout", (0, 0.1, 0.2, 0.3, 0.5), {0: "none"}, True),
     ),
     "Rule": (
         Knob("momentum", "momentum", (0, 0.5, 0.8, 0.9, 0.95, 0.99), {0: "none"}, True),
@@ -71,7 +71,7 @@ MORE = {
     ),
     "Network": (
         Knob("filters", "filters", (2, 3, 4)),
-        Knob("kernel", "size", (2, 3, 4, 5), {side: f"{side} × {side}" for side in range(2, 6)}),
+        Knob("kernel", "pixels", (2, 3, 4, 5), {side: f"{side} × {side}" for side in range(2, 6)}),
         Knob("images", "images", (5, 10, 20, 50, 100), {}, True),
     ),
 }
@@ -88,23 +88,30 @@ ICONS = {
 }
 
 
-def page_html(settings: Mapping[str, Any], poster: str = "", alternative: str = "") -> str:
+def page(settings: Mapping[str, Any]) -> str:
     """Write the lab for the built page.
 
     Parameters
     ----------
     settings : all of them.
-    poster : a picture that stands there until the script runs, and on paper.
-    alternative : what the picture shows, in words.
     """
+    poster, alternative = draw_poster(settings)
     return (
-        f'<div class="tf-lab" data-settings="{html.escape(json.dumps(dict(settings)))}">'
+        f'<div class="tf-lab" role="group" aria-label="The lab" data-settings="{html.escape(json.dumps(dict(settings)))}">'
         f"{lab_markup(settings, page=True, poster=poster, alternative=alternative)}</div>"
     )
 
 
 def lab_markup(settings: Mapping[str, Any], *, page: bool, poster: str = "", alternative: str = "") -> str:
-    """Write what stands inside the lab."""
+    """Write what stands inside the lab.
+
+    Parameters
+    ----------
+    settings : all of them.
+    page : for the built page, which has an address and is printed.
+    poster : a picture that stands there until the script runs, and on paper.
+    alternative : what it shows, in words.
+    """
     return (
         f"{_presets()}{_bar()}"
         '<p class="tf-lab-words"><b data-show="text">Two filters look at the same images.</b>'
@@ -135,7 +142,7 @@ def _bar() -> str:
         for name, (text, _) in SPEEDS.items()
     )
     numbers = "".join(
-        f'<div><dt>{name}</dt><dd data-show="{name}">{value}</dd></div>'
+        f'<span><small>{name}</small> <b data-show="{name}">{value}</b></span>'
         for name, value in (("step", "0"), ("loss", "–"), ("correct", "–"))
     )
     return (
@@ -146,7 +153,7 @@ def _bar() -> str:
         f"{_button('step', 'Step', 'One training step')}"
         '<select class="tf-lab-speed" data-speed aria-label="Speed" autocomplete="off" disabled>'
         f"{speeds}</select>"
-        f'<dl class="tf-lab-numbers">{numbers}</dl>'
+        f'<div class="tf-lab-numbers">{numbers}</div>'
         '<button type="button" class="tf-lab-seed" data-do="seed" title="Other initial filters" disabled>New seed</button>'
         "</div>"
     )
@@ -186,7 +193,7 @@ def _units() -> str:
         )
         return (
             f'<tr><th scope="row">{label.lower()}</th>{cells}</tr>'
-            f'<tr class="tf-lab-scales"><td></td><td colspan="2" data-show="{kind}-scale">–</td>'
+            f'<tr class="tf-lab-scales"><td>colours</td><td colspan="2" data-show="{kind}-scale">–</td>'
             f'<td data-show="{kind}-difference-scale">–</td></tr>'
         )
 
@@ -210,8 +217,10 @@ def _units() -> str:
 
 def _plots() -> str:
     return (
-        '<div class="tf-lab-plots">'
-        f"{_key('gap', ('gap', 'gap'), ('predicted', 'predicted'), ('parts', 'of the filters'), ('ghost', 'before'))}"
+        '<div class="tf-lab-plots"><div class="tf-lab-gap-line">'
+        f"{_key('gap', ('gap', 'now'), ('predicted', 'predicted'), ('parts', 'of the filters'), ('ghost', 'before'))}"
+        '<select data-gap-axis aria-label="Axis of the gap" title="Axis of the gap" autocomplete="off" disabled>'
+        '<option value="whole">10⁻¹⁷ to 10</option><option value="fitted">fitted axis</option></select></div>'
         '<canvas class="tf-lab-plot" data-plot="gap" role="img" aria-label="The gap between the twins over time,'
         ' on a logarithmic axis, and the prediction"></canvas>'
         f"{_key('eigenvalues of the transverse Hessian', ('lowest', 'lowest'))}"
@@ -219,10 +228,10 @@ def _plots() -> str:
         ' Hessian over time, and now"></canvas>'
         f"{_key('learning', ('loss', 'loss'), ('accuracy', 'share correct'))}"
         '<canvas class="tf-lab-plot" data-plot="loss" role="img" aria-label="Loss and accuracy over time"></canvas>'
-        '<div class="tf-lab-time"><label><span class="tf-lab-hidden">Time: the step that is shown</span>'
-        '<input type="range" data-time min="0" max="0" step="1" value="0" autocomplete="off" disabled></label>'
-        '<select data-window aria-label="Time axis" autocomplete="off" disabled><option value="0">whole run</option>'
-        '<option value="1000">1000 steps</option><option value="100">100 steps</option></select></div></div>'
+        '<div class="tf-lab-time"><select data-window aria-label="Steps on the time axis" title="Steps on the time axis"'
+        ' autocomplete="off" disabled><option value="0">all</option><option value="1000">1000</option>'
+        '<option value="100">100</option></select><label><span class="tf-lab-hidden">The step that is shown</span>'
+        '<input type="range" data-time min="0" max="0" step="1" value="0" autocomplete="off" disabled></label></div></div>'
     )
 
 
@@ -231,8 +240,7 @@ def _key(title: str, *entries: tuple[str, str]) -> str:
         f'<span class="tf-lab-entry" data-entry="{name}"><i aria-hidden="true"></i>{label} <b data-show="key-{name}"></b></span>'
         for name, label in entries
     )
-    hidden = "" if title != "gap" else ' class="tf-lab-hidden"'
-    return f'<p class="tf-lab-key"><span{hidden}>{title}</span>{parts}</p>'
+    return f'<p class="tf-lab-key"><span>{title}</span>{parts}</p>'
 
 
 def _controls(settings: Mapping[str, Any]) -> str:
@@ -263,7 +271,7 @@ def _more(settings: Mapping[str, Any]) -> str:
     )
     groups += f"<fieldset><legend>Start</legend>{digits}{seed}</fieldset>"
     return (
-        '<details class="tf-lab-more"><summary>More <span data-show="more">noise, freezing, momentum, network, digits'
+        '<details class="tf-lab-more"><summary>More <span data-show="more">noise, momentum, network, digits'
         f'</span></summary><div class="tf-lab-groups">{groups}</div></details>'
     )
 

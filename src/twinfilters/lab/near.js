@@ -1,6 +1,6 @@
 // Fetches the lab's script when the lab comes near, and the page itself is there.
 
-const script = new URL("twinfilters-lab.js", document.currentScript.src);
+const script = new URL(LAB, document.currentScript.src);
 
 function fetchLab() {
   const element = document.createElement("script");

@@ -43,9 +43,20 @@ function keepLabAddress(lab) {
   restore(false);
 }
 
+// The lab's link to the engine alone (notebook.js has another, which tells Python, too).
+function pageLink(root) {
+  const digits = unpackedDigits(PACKED_DIGITS);
+  const settings = JSON.parse(root.dataset.settings);
+  return {
+    createRun: (given = settings) => createRun(given, digits),
+    setPlaying() {},
+    listen: () => () => {},
+  };
+}
+
 function startLabs() {
   for (const [place, root] of document.querySelectorAll(".tf-lab:not([data-live])").entries()) {
-    const lab = mountLab(root);
+    const lab = mountLab(root, pageLink(root));
     // For the console.
     root.lab = lab;
     if (place === 0) keepLabAddress(lab);

@@ -65,7 +65,7 @@ function settingsPanel(root) {
 const SETTING_WORDS = {
   gap: "gap", learning_rate: "learning rate", label_noise: "label noise", weight_decay: "weight decay",
   tied_filter: "tied filter", tied_bias: "tied bias", tied_readout: "tied readout", batch: "images a step",
-  twin: "twin B", none: "nothing", cross_entropy: "cross-entropy", relu: "ReLU", gelu: "GELU", kernel: "filter size",
+  cross_entropy: "cross-entropy", relu: "ReLU", gelu: "GELU", kernel: "filter size",
 };
 
 // "learning rate 0.2", "frozen: twin B", "readout untied"
@@ -73,6 +73,7 @@ function settingInWords(name, value) {
   const label = SETTING_WORDS[name] ?? name;
   if (name.startsWith("tied_")) return `${name.slice(5)} ${value ? "tied" : "untied"}`;
   if (name === "digits") return `${value[0]} against ${value[1]}`;
+  if (name === "frozen") return { none: "released", twin: "twin B frozen", readouts: "readouts frozen" }[value];
   if (name === "batch") return value ? `${value} images a step` : "all images a step";
   if (name === "kernel") return `filters of ${value} × ${value}`;
   if (name === "filters" || name === "images") return `${value} ${name}`;

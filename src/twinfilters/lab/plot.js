@@ -1,8 +1,8 @@
 // Plots over time on canvases: the gap on a logarithmic axis, the eigenvalues, loss and accuracy. All share one time axis.
 // Sizes come from an observer and colours from the style sheet when they change, so that drawing asks for no layout.
 
-const GAP_TOP = 1;
-const GAP_BOTTOM = -17;
+// Powers of ten at the ends of the gap's axis.
+const WHOLE_AXIS = [-17, 1];
 const MARGIN = { left: 56, right: 10 };
 const COLOUR_NAMES = ["ink", "muted", "grid", "paper", "twin-a", "twin-b", "accent", "extra"];
 
@@ -58,9 +58,13 @@ function ruleAt(plot, y, colour, right = MARGIN.right) {
   context.stroke();
 }
 
+// With a rim of paper, so that it can be read over a curve.
 function labelAt({ context, look }, text, x, y, align = "right", colour = look.colours.muted) {
-  context.fillStyle = colour;
   context.textAlign = align;
+  context.strokeStyle = look.colours.paper;
+  context.lineWidth = 3;
+  context.strokeText(text, x, y);
+  context.fillStyle = colour;
   context.fillText(text, x, y);
 }
 
@@ -138,9 +142,9 @@ function dotAt({ context, look }, x, y, colour) {
 }
 
 // Where something was changed while the run went on.
-function changesAt(plot, changes, range, x, withWords) {
+function changesAt(plot, changes, range, x) {
   const { context, size, look } = plot;
-  for (const { step, words } of changes) {
+  for (const { step } of changes) {
     if (step < range[0] || step > range[1]) continue;
     context.strokeStyle = look.colours.muted;
     context.lineWidth = 1;
@@ -150,48 +154,75 @@ function changesAt(plot, changes, range, x, withWords) {
     context.lineTo(Math.round(x(step)) + 0.5, size.height);
     context.stroke();
     context.setLineDash([]);
-    if (!withWords) continue;
-    const left = x(step) < size.width / 2;
-    labelAt(plot, words, x(step) + (left ? 5 : -5), 8, left ? "left" : "right", look.colours.ink);
   }
+}
+
+// What was changed, on two lines in turns, because neighbours may be close.
+function changeWordsAt(plot, changes, range, x, top) {
+  changes.forEach(({ step, words }, number) => {
+    if (step < range[0] || step > range[1]) return;
+    const width = plot.context.measureText(words).width;
+    const left = x(step) + width + 8 < plot.size.width;
+    labelAt(plot, words, x(step) + (left ? 4 : -4), top + 14 * (number % 2), left ? "left" : "right", plot.look.colours.ink);
+  });
 }
 
 // --- the three plots
 
-function drawGapPlot(plot, { notes, ghost, range, cursor, changes, parts }) {
+function drawGapPlot(plot, { notes, ghost, range, cursor, changes, parts, fitted }) {
   const { context, size, look } = plot;
   if (!size.width) return;
   const { colours } = look;
-  const zero = size.height - 10;
-  const bottom = size.height - 22;
+  const [low, high] = fitted ? fittedAxis([...seen(notes, range), ...(ghost ? seen(ghost, range) : [])], parts) : WHOLE_AXIS;
+  const zero = size.height - 11;
+  const bottom = size.height - 26;
   const x = timeScale(size, range);
   const y = (gap) => {
     if (gap === null) return NaN;
     if (gap === 0) return zero;
-    const power = Math.max(GAP_BOTTOM, Math.min(GAP_TOP, Math.log10(gap)));
-    return 6 + ((GAP_TOP - power) / (GAP_TOP - GAP_BOTTOM)) * (bottom - 6);
+    const power = Math.max(low, Math.min(high, Math.log10(gap)));
+    return 8 + ((high - power) / (high - low)) * (bottom - 8);
   };
   beginPlot(plot);
   context.fillStyle = colours.grid;
   context.globalAlpha = 0.35;
   context.fillRect(MARGIN.left, bottom, size.width - MARGIN.left - MARGIN.right, size.height - bottom);
   context.globalAlpha = 1;
-  for (let power = -16; power <= 0; power += 4) {
+  const apart = high - low > 8 ? 4 : high - low > 4 ? 2 : 1;
+  for (let power = Math.ceil(low / apart) * apart; power <= high; power += apart) {
     ruleAt(plot, y(10 ** power), colours.grid);
     labelAt(plot, powerOfTen(power), MARGIN.left - 7, y(10 ** power));
   }
   labelAt(plot, "exactly 0", MARGIN.left - 7, zero, "right", colours.ink);
-  labelAt(plot, "the last bit", size.width - MARGIN.right - 2, y(1.1e-16) - 8);
-  labelAt(plot, "seen by eye", size.width - MARGIN.right - 2, y(0.1) + 8);
-  context.setLineDash([1, 4]);
-  ruleAt(plot, y(0.1), colours.muted);
-  context.setLineDash([]);
-  changesAt(plot, changes, range, x, true);
+  changesAt(plot, changes, range, x);
+  if (low < -16) labelAt(plot, "the last bit", size.width - MARGIN.right - 2, y(1.1e-16) - 8);
+  if (low < -1 && high >= 0) {
+    context.setLineDash([1, 4]);
+    ruleAt(plot, y(VISIBLE), colours.muted);
+    context.setLineDash([]);
+    labelAt(plot, "seen by eye", size.width - MARGIN.right - 2, y(VISIBLE) + 9);
+  }
   if (ghost) curve(plot, ghost, range, x, (note) => y(note.gap), { colour: colours.muted, width: 1.5 });
   if (parts) curve(plot, notes, range, x, (note) => y(note.gapFilter), { colour: colours.extra, width: 1.5 });
   curve(plot, notes, range, x, (note) => y(note.gap), { colour: colours.ink, width: 2.5 });
   curve(plot, notes, range, x, (note) => y(note.predicted), { colour: colours.accent, width: 2, dash: [5, 4] });
+  changeWordsAt(plot, changes, range, x, bottom - 24);
   cursorAt(plot, x(cursor.step), [y(cursor.gap)], [colours.ink]);
+}
+
+// The decades that the curves need.
+function fittedAxis(notes, parts) {
+  let [low, high] = [Infinity, -Infinity];
+  for (const note of notes) {
+    for (const gap of parts ? [note.gap, note.gapFilter] : [note.gap]) {
+      if (!(gap > 0)) continue;
+      low = Math.min(low, Math.log10(gap));
+      high = Math.max(high, Math.log10(gap));
+    }
+  }
+  if (low > high) return WHOLE_AXIS;
+  low = Math.max(WHOLE_AXIS[0], Math.floor(low));
+  return [low, Math.max(low + 1, Math.min(WHOLE_AXIS[1], Math.ceil(high)))];
 }
 
 const STRIP = 54;
@@ -204,7 +235,8 @@ function drawEigenvaluePlot(plot, { notes, range, cursor, changes }) {
   const x = timeScale(size, range, right);
   const most = largestOf(...seen(notes, range).map((note) => [note.eigenvalues[0] ?? 0, note.eigenvalues.at(-1) ?? 0]));
   const end = scaleFor(most) || 1;
-  const y = (value) => 5 + ((1 - value / end) / 2) * (size.height - 10);
+  // Square roots, so that what is small is seen beside what was large at the start.
+  const y = (value) => 5 + ((1 - Math.sign(value) * Math.sqrt(Math.abs(value) / end)) / 2) * (size.height - 10);
   beginPlot(plot);
   ruleAt(plot, y(0), colours.muted, right);
   for (const value of [end, -end]) {
@@ -212,15 +244,15 @@ function drawEigenvaluePlot(plot, { notes, range, cursor, changes }) {
     labelAt(plot, `${value > 0 ? "+" : "−"}${choiceShown(end)}`, MARGIN.left - 7, y(value) + (value > 0 ? 3 : -3));
   }
   labelAt(plot, "0", MARGIN.left - 7, y(0));
-  labelAt(plot, "holds together", MARGIN.left + 5, 11, "left");
-  labelAt(plot, "drives apart", MARGIN.left + 5, size.height - 11, "left");
-  changesAt(plot, changes, range, x, false);
+  changesAt(plot, changes, range, x);
   const count = cursor.eigenvalues.length;
   for (let number = count - 1; number > 0; number -= 1) {
     curve(plot, notes, range, x, (note) => y(note.eigenvalues[number]), { colour: colours.muted, width: 1, right });
   }
   curve(plot, notes, range, x, (note) => y(note.eigenvalues[0]), { colour: colours.extra, width: 2, right });
   cursorAt(plot, x(cursor.step), [y(cursor.eigenvalues[0])], [colours.extra]);
+  labelAt(plot, "holds together", MARGIN.left + 5, 11, "left");
+  labelAt(plot, "drives apart", MARGIN.left + 5, size.height - 11, "left");
   drawStrip(plot, cursor.eigenvalues, y);
 }
 
@@ -259,9 +291,9 @@ function drawLossPlot(plot, { notes, ghost, range, cursor, changes }) {
     const across = Math.min(x(step), size.width - 4 * text.length);
     labelAt(plot, text, across, size.height - 6, "center");
   }
-  changesAt(plot, changes, range, x, false);
+  changesAt(plot, changes, range, x);
   if (ghost) curve(plot, ghost, range, x, (note) => y(note.loss / end), { colour: colours.muted, width: 1.5 });
-  curve(plot, notes, range, x, (note) => y(note.accuracy), { colour: colours["twin-a"], width: 1.5, dash: [1, 3] });
+  curve(plot, notes, range, x, (note) => y(note.accuracy), { colour: colours.ink, width: 1.5, dash: [1, 3] });
   curve(plot, notes, range, x, (note) => y(note.loss / end), { colour: colours.ink });
   cursorAt(plot, x(cursor.step), [y(cursor.loss / end)], [colours.ink]);
 }

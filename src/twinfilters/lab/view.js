@@ -8,7 +8,9 @@ const SHORTEST_AXIS = 100;
 // From here on a run is worth comparing with.
 const WORTH_A_GHOST = 5;
 
-function mountLab(root, start = {}) {
+// `link` is where runs come from: {createRun(settings), setPlaying(on), listen(hands)}. In a page that is the engine, in a
+// notebook it also tells Python (notebook.js). A lab that nobody looks at waits, unless it `keepsOn`.
+function mountLab(root, link, { keepsOn = false } = {}) {
   const all = (selector) => [...root.querySelectorAll(selector)];
   const shows = Object.fromEntries(all("[data-show]").map((node) => [node.dataset.show, node]));
   const images = Object.fromEntries(all("[data-image]").map((node) => [node.dataset.image, node]));
@@ -16,10 +18,10 @@ function mountLab(root, start = {}) {
   const entries = Object.fromEntries(all("[data-entry]").map((node) => [node.dataset.entry, node]));
   const time = root.querySelector("[data-time]");
   const axis = root.querySelector("[data-window]");
+  const gapAxis = root.querySelector("[data-gap-axis]");
   const speed = root.querySelector("[data-speed]");
   const ghostSwitch = root.querySelector("[data-ghost]");
   const trouble = root.querySelector(".tf-lab-trouble");
-  const digits = unpackedDigits(PACKED_DIGITS);
   const panel = settingsPanel(root);
   const look = { colours: coloursOf(root) };
   const plots = Object.fromEntries(
@@ -27,9 +29,8 @@ function mountLab(root, start = {}) {
   );
   const still = matchMedia("(prefers-reduced-motion: reduce)");
 
-  const first = { ...defaultSettings(), ...JSON.parse(root.dataset.settings ?? "{}"), ...start.settings };
   // What the run began with, what was and will be changed while it goes on, and what holds now.
-  const state = { start: first, then: start.then ?? [], settings: first };
+  const state = { start: null, then: [], settings: null };
   let run;
   let notes;
   let step;
@@ -45,22 +46,32 @@ function mountLab(root, start = {}) {
 
   // --- running
 
-  function begin({ settings, then = [] }, parameters = null) {
+  // Another run, from where it stands.
+  function begin(another, then = []) {
     const moving = player.running();
     player.stop();
-    if (notes && step >= WORTH_A_GHOST) ghost = { notes, settings: state.start, then: doneChanges() };
-    state.start = state.settings = reconciled(settings);
+    if (notes && step >= WORTH_A_GHOST) ghost = { notes, settings: state.start };
+    run = another;
+    state.start = state.settings = run.settings();
     state.then = then;
-    run = createRun(state.start, digits);
-    if (parameters) run.load(parameters);
     notes = [run.now()];
-    step = 0;
+    step = notes[0].step;
     cursor = null;
     target = Infinity;
     applyChanges();
     panel.write(state.settings);
     if (moving) go();
+    else showPlaying();
     drawAll();
+  }
+
+  const beginWith = (settings, then) => begin(link.createRun(reconciled(settings)), then);
+
+  // The same start, under other settings of those that may change on the way.
+  function beginAgain(settings, then) {
+    run.change(liveOf(reconciled(settings)));
+    run.rewind();
+    begin(run, then);
   }
 
   function applyChanges() {
@@ -86,7 +97,7 @@ function mountLab(root, start = {}) {
     advance,
     draw,
     more: () => (run.diverged ? 0 : target - step),
-    idle: () => !visible,
+    idle: () => !visible && !keepsOn,
     ended: () => pause(),
   });
 
@@ -109,6 +120,7 @@ function mountLab(root, start = {}) {
   function showPlaying() {
     buttons.play.setAttribute("aria-label", player.running() ? "Pause" : "Play");
     root.toggleAttribute("data-playing", player.running());
+    link.setPlaying(player.running());
   }
 
   // Tells whoever keeps the address, or the kernel, that the reader has come to a stop.
@@ -117,9 +129,9 @@ function mountLab(root, start = {}) {
   function change(moved) {
     const settings = reconciled({ ...state.settings, ...moved });
     if (Object.keys(moved).some((name) => !SETTINGS[name].live)) {
-      begin({ settings });
+      beginWith(settings);
     } else if (step === 0) {
-      begin({ settings, then: state.then.filter((planned) => planned.step > 0) });
+      beginAgain(settings, state.then.filter((planned) => planned.step > 0));
     } else {
       // Whoever takes the wheel drives from here on: what was planned for later is dropped.
       const done = state.then.filter((planned) => planned.step <= step);
@@ -208,7 +220,7 @@ function mountLab(root, start = {}) {
         .map((planned) => ({ step: planned.step, words: wordsOfChange(planned.settings) })),
     };
     const parts = !state.start.tied_filter || !state.start.tied_bias || !state.start.tied_readout;
-    drawGapPlot(plots.gap, { ...common, parts });
+    drawGapPlot(plots.gap, { ...common, parts, fitted: gapAxis.value === "fitted" });
     drawEigenvaluePlot(plots.eigenvalues, common);
     drawLossPlot(plots.loss, common);
   }
@@ -282,7 +294,7 @@ function mountLab(root, start = {}) {
     }
   }
 
-  const scaleText = (largest) => (largest === 0 ? "all exactly 0" : `colours ±${choiceShown(scaleFor(largest))}`);
+  const scaleText = (largest) => (largest === 0 ? "all 0" : `±${choiceShown(scaleFor(largest))}`);
 
   function putKeys(note) {
     put("key-gap", exactly(note.gap));
@@ -319,7 +331,7 @@ function mountLab(root, start = {}) {
       (name) => inMore.has(name) && !sameSetting(state.settings[name], SETTINGS[name].default),
     );
     const words = changed.map((name) => settingInWords(name, state.settings[name])).join(", ");
-    put("more", words || "noise, freezing, momentum, network, digits");
+    put("more", words || "noise, momentum, network, digits");
   }
 
   // A screen reader hears what kind of thing happens when it changes, and at every stop.
@@ -362,7 +374,7 @@ function mountLab(root, start = {}) {
 
   function load({ settings, then = [], step: until = 0 }, { play = false } = {}) {
     player.stop();
-    begin({ settings, then: structuredClone(then) });
+    beginWith(settings, structuredClone(then));
     if (until > 0) go(until, Infinity);
     else if (play && !still.matches) go();
     else pause();
@@ -371,6 +383,7 @@ function mountLab(root, start = {}) {
   function choose(name) {
     const preset = PRESETS.find((one) => one.name === name);
     speed.value = preset.speed;
+    gapAxis.value = preset.axis ?? "whole";
     load({ settings: { ...defaultSettings(), ...preset.settings }, then: preset.then }, { play: true });
   }
 
@@ -386,13 +399,13 @@ function mountLab(root, start = {}) {
       const moving = player.running();
       // The same controls, from the same filters: what was changed on the way holds from the start. A plan stays one.
       const preset = presetOf({ settings: state.start, then: state.then });
-      if (preset) begin({ settings: state.start, then: state.then });
-      else begin({ settings: state.settings });
+      if (preset) beginAgain(state.start, state.then);
+      else beginAgain(state.settings);
       if (!moving) pause();
     },
     seed: () => change({ seed: (state.settings.seed + 1) % (SETTINGS.seed.high + 1) }),
     slower() {
-      begin({ settings: { ...state.settings, learning_rate: slower() } });
+      beginAgain({ ...state.settings, learning_rate: slower() });
       buttons.play.focus({ preventScroll: true });
       if (still.matches) pause();
       else go();
@@ -426,7 +439,7 @@ function mountLab(root, start = {}) {
   root.addEventListener("input", ({ target: input }) => {
     if (input === time) lookAt(Number(time.value));
     else if (input === speed) player.running() && go();
-    else if (input === axis || input === ghostSwitch) drawAll();
+    else if ([axis, gapAxis, ghostSwitch].includes(input)) drawAll();
     else if (panel.owns(input) && input.type !== "number") changeBy(input);
   });
   // A number is taken when it is complete.
@@ -449,10 +462,16 @@ function mountLab(root, start = {}) {
   }
 
   panel.enable();
-  for (const node of [...Object.values(buttons), ...all("[data-preset]"), time, axis, speed, ghostSwitch]) node.disabled = false;
+  for (const node of [...Object.values(buttons), ...all("[data-preset]"), time, axis, gapAxis, speed, ghostSwitch]) node.disabled = false;
   root.setAttribute("data-live", "");
-  begin(state);
-  showPlaying();
+  begin(link.createRun());
+  const deaf = link.listen({
+    restart: begin,
+    change,
+    step: (count) => go(step + count, Infinity),
+    rewind: deeds.rewind,
+    setPlaying: (on) => on !== player.running() && (on ? go() : pause()),
+  });
   document.fonts?.ready.then(recolour);
   return {
     root,
@@ -474,8 +493,21 @@ function mountLab(root, start = {}) {
     get ghost() { return ghost; },
     get settings() { return { ...state.settings }; },
     get state() { return { settings: state.start, then: state.then, step }; },
-    loadParameters: (parameters) => begin({ settings: state.settings }, parameters),
+    close() {
+      player.stop();
+      deaf();
+    },
   };
 }
 
 const liveOf = (settings) => Object.fromEntries(Object.entries(settings).filter(([name]) => SETTINGS[name].live));
+
+function render({ model, el }) {
+  el.classList.add("tf-lab");
+  el.innerHTML = model.get("_markup");
+  // JupyterLab would take their keys for commands to the notebook.
+  for (const node of el.querySelectorAll("input, select, button, summary")) node.dataset.lmSuppressShortcuts = "true";
+  return mountLab(el, notebookLink(model, unpackedDigits(PACKED_DIGITS)), { keepsOn: true }).close;
+}
+
+export default { render };

@@ -7,6 +7,10 @@
 const VISIBLE = 0.1;
 // How far measurement and prediction may differ to be called equal.
 const AGREEMENT = 0.01;
+// A twin is held if the gap grows by less than this share a step.
+const HELD = 5e-4;
+// Steps within which something has to happen to be spoken of.
+const SOON = 500;
 
 function describeMoment({ notes, place, settings }) {
   const now = notes[place];
@@ -101,15 +105,16 @@ function sayFrozen(notes, place) {
   const now = notes[place];
   const rate = recentGrowth(notes, place);
   const how = motion(rate, now.step);
+  const why = "B does not give way any more, so the error that A makes by leaving pulls A back.";
   if (how === "merging") {
     return {
-      kind: "frozen-holds",
+      kind: "frozen-returns",
       text: `Twin B is frozen, and twin A comes back to it: the gap shrinks by ${numberShown(-rate, 2)} a step.`,
-      why: "A frozen twin leaves A alone with the error that A itself makes, and that pulls it back.",
+      why,
     };
   }
-  if (how === "staying") {
-    return { kind: "frozen-stays", text: "Twin B is frozen, and twin A stays where it is, too.", why: "What is left of the error moves neither." };
+  if (now.eigenvalues[0] > 0 && !(rate > HELD)) {
+    return { kind: "frozen-holds", text: `Twin B is frozen, and holds twin A: the gap stays at ${numberShown(now.gap, 2)}.`, why };
   }
   return {
     kind: "frozen-leaves",
@@ -166,10 +171,13 @@ function sayFate(notes, place, settings) {
       why: "Where they differ now, the error that they leave pulls them together.",
     };
   }
+  const pull = Math.max(0, -now.eigenvalues[0]) * settings.learning_rate;
   return {
     kind: "staying",
     text: `They stay ${numberShown(now.gap, 2)} apart, as predicted.`,
-    why: "Little error is left, and what is not there drives nothing.",
+    why: pull * SOON > 0.05
+      ? "What drives twins apart acts in one direction, and little of their difference lies along it yet."
+      : "Little error is left, and what is not there drives nothing.",
   };
 }
 
