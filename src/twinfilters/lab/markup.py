@@ -218,9 +218,9 @@ def _units() -> str:
 def _plots() -> str:
     return (
         '<div class="tf-lab-plots"><div class="tf-lab-gap-line">'
-        f"{_key('gap', ('gap', 'now'), ('predicted', 'predicted'), ('parts', 'of the filters'), ('ghost', 'before'))}"
+        f"{_key('gap', ('gap', 'gap'), ('predicted', 'predicted'), ('parts', 'of the filters'), ('ghost', 'before'))}"
         '<select data-gap-axis aria-label="Axis of the gap" title="Axis of the gap" autocomplete="off" disabled>'
-        '<option value="whole">10⁻¹⁷ to 10</option><option value="fitted">fitted axis</option></select></div>'
+        '<option value="whole">10⁻¹⁷–10</option><option value="fitted">fitted</option></select></div>'
         '<canvas class="tf-lab-plot" data-plot="gap" role="img" aria-label="The gap between the twins over time,'
         ' on a logarithmic axis, and the prediction"></canvas>'
         f"{_key('eigenvalues of the transverse Hessian', ('lowest', 'lowest'))}"
@@ -240,7 +240,8 @@ def _key(title: str, *entries: tuple[str, str]) -> str:
         f'<span class="tf-lab-entry" data-entry="{name}"><i aria-hidden="true"></i>{label} <b data-show="key-{name}"></b></span>'
         for name, label in entries
     )
-    return f'<p class="tf-lab-key"><span>{title}</span>{parts}</p>'
+    name = "" if title == "gap" else f"<span>{title}</span>"
+    return f'<p class="tf-lab-key">{name}{parts}</p>'
 
 
 def _controls(settings: Mapping[str, Any]) -> str:

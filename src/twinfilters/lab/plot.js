@@ -291,6 +291,7 @@ function drawLossPlot(plot, { notes, ghost, range, cursor, changes }) {
     const across = Math.min(x(step), size.width - 4 * text.length);
     labelAt(plot, text, across, size.height - 6, "center");
   }
+  labelAt(plot, "100 %", size.width - MARGIN.right - 2, y(1) + 9);
   changesAt(plot, changes, range, x);
   if (ghost) curve(plot, ghost, range, x, (note) => y(note.loss / end), { colour: colours.muted, width: 1.5 });
   curve(plot, notes, range, x, (note) => y(note.accuracy), { colour: colours.ink, width: 1.5, dash: [1, 3] });
