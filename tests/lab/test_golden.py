@@ -49,9 +49,11 @@ SHORT = {
     "one image": {"images": 1, "batch": 1},
     "batches that do not fit": {"images": 10, "batch": 7, "momentum": 0.9},
     "a gap of 1": {"gap": 1, "momentum": 0.9},
-    "it diverges": {"learning_rate": 10, "activation": "identity"},
     "the prediction is lost": {"activation": "softplus", "learning_rate": 3, "momentum": 0.95},
 }
+
+
+DIVERGING = {"learning_rate": 10, "activation": "identity"}
 
 
 def drawn(number):
@@ -152,8 +154,8 @@ def test_settings_drawn_at_random(number):
 
 
 def test_it_diverges_at_the_same_step_and_stays_finite():
-    theirs = run_node(RUNS, [[SHORT["it diverges"], [1000]]])[0][0]
-    run = PackageRun(SHORT["it diverges"])
+    theirs = run_node(RUNS, [[DIVERGING, [1000]]])[0][0]
+    run = PackageRun(DIVERGING)
     run.step(1000)
     assert run.diverged
     assert theirs["diverged"]

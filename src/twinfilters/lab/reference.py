@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from twinfilters import twins
 from twinfilters.data import digits
@@ -32,7 +32,7 @@ LARGE = 0.1
 READOUTS = ("readout", "readout_bias")
 OUTPUTS = {"squared": 1, "cross_entropy": 2}
 
-Batch = slice | Float[np.ndarray, " B"]
+Batch = slice | Int[np.ndarray, " B"]
 
 
 def starting_network(settings: Settings) -> FilterNet:
@@ -47,7 +47,7 @@ def starting_network(settings: Settings) -> FilterNet:
         loss=settings["loss"],
     )
     direction = rng.normal(size=len(twins.unit_vector(drawn, 0)))
-    drawn = drawn.with_parameters(bias=[0, rng.normal(scale=OWN_BIAS), *drawn.bias[2:]])
+    drawn = drawn.with_parameters(bias=rng.normal(scale=OWN_BIAS) * np.eye(drawn.units)[1])
     tied = np.concatenate(
         [np.full(drawn.unit(0)[part].size, settings[f"tied_{part}"]) for part in twins.PARTS]
     )
