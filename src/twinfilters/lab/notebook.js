@@ -3,46 +3,47 @@
 // The run is the engine's, here in the page. Python knows it as a recipe, { settings, start, changes }: what makes the
 // same run again; changes are pairs of a step and of the settings that changed there. Of the run itself Python hears
 // rows, at each `every`-th step and wherever the run comes to rest: one message at a time, which it has to have seen
-// before the next one goes.
+// before the next one goes. Of several views of one widget the latest is the one that Python hears, and talks to.
 
 // Rows that may wait while Python is busy; of more, every second one is left out.
 const MOST_ROWS = 1000;
-// Steps made at a time where a run catches up with Python's.
-const CHUNK = 100;
 
-// What makes the run of a recipe, up to a step.
+// The run of a recipe, up to a step.
 function runOfRecipe({ settings, start, changes }, steps, digits) {
   const run = createRun(settings, digits);
   if (start) run.load(start);
-  for (const [at, changed] of changes) {
-    run.step(at - run.now().step);
+  let made = 0;
+  for (const [at, changed] of [...changes, [steps, {}]]) {
+    run.step(at - made);
     run.change(changed);
+    made = at;
   }
-  run.step(steps - run.measured().step);
   return run;
 }
 
 function notebookLink(model, digits) {
-  let recipe, run, steps;
+  const name = Math.random().toString(36).slice(2);
+  const leads = () => model.get("_leader") === name;
+  let recipe, run, steps, hooks;
   let rows = [];
-  let hooks = null;
-  const set = (name, value) => {
-    model.set(name, value);
+
+  function tell(trait, value) {
+    model.set(trait, value);
     model.save_changes();
-  };
+  }
 
   // --- rows for Python
 
   function note() {
-    const row = run.measured();
-    if (rows.at(-1)?.step !== row.step) rows.push({ ...row, parameters: run.parameters() });
+    if (rows.at(-1)?.step === steps) rows.pop();
+    rows.push({ ...run.measured(), parameters: run.parameters() });
     if (rows.length > MOST_ROWS) rows = rows.filter((_, index) => index % 2);
   }
 
   function send() {
     const { serial = 0 } = model.get("_report");
-    if (!rows.length || serial !== model.get("_seen")) return;
-    set("_report", { serial: serial + 1, rows });
+    if (!leads() || !rows.length || serial !== model.get("_seen")) return;
+    tell("_report", { serial: serial + 1, recipe, rows });
     rows = [];
   }
 
@@ -51,74 +52,64 @@ function notebookLink(model, digits) {
     send();
   }
 
-  // --- the run, which tells what happens to it
+  // --- the run that the view is given: it tells what happens to it
 
-  function begin(settings, start, changes) {
-    recipe = { settings, start, changes };
-    rows = [];
-    set("_recipe", recipe);
-  }
-
-  // Steps in pieces that end where a row is due.
+  // In pieces that end where a row is due.
   function step(count = 1) {
-    const every = model.get("every");
-    for (const goal = steps + count; steps < goal && !run.diverged; ) {
+    const [goal, every] = [steps + count, model.get("every")];
+    while (steps < goal && !run.diverged) {
       const due = Math.min(goal, (Math.floor(steps / every) + 1) * every);
       run.step(due - steps);
-      steps = run.diverged ? goal : due;
+      steps = run.diverged ? run.measured().step : due;
       if (steps % every === 0) note();
     }
-    if (run.diverged) steps = run.measured().step;
     if (model.get("playing") && !run.diverged) send();
     else rest();
   }
 
-  function change(changed) {
-    run.change(changed);
-    recipe = { ...recipe, changes: [...recipe.changes, [steps, changed]] };
-    set("_recipe", recipe);
+  function change(changes) {
+    run.change(changes);
+    recipe = { ...recipe, changes: [...recipe.changes, [steps, changes]] };
+    rest();
+  }
+
+  function begin(start) {
+    recipe = { settings: run.settings(), start, changes: [] };
+    [steps, rows] = [0, []];
+    rest();
   }
 
   function rewind() {
     run.rewind();
-    steps = 0;
-    begin(run.settings(), recipe.start, []);
-    rest();
+    begin(recipe.start);
   }
 
   function load(parameters) {
     run.load(parameters);
-    steps = 0;
-    begin(run.settings(), parameters, []);
-    rest();
+    begin(parameters);
   }
 
-  function telling(engine) {
-    run = engine;
-    steps = run.measured().step;
-    const own = { step, change, rewind, load };
-    return Object.create(engine, Object.getOwnPropertyDescriptors(own));
-  }
-
+  // Other settings, or without any the run that Python has.
   function newRun(settings) {
-    if (!settings) {
-      recipe = model.get("_recipe");
-      return telling(runOfRecipe(recipe, model.get("steps"), digits));
+    if (settings) {
+      run = createRun(settings, digits);
+      begin(null);
+    } else {
+      [recipe, steps] = [model.get("_recipe"), model.get("steps")];
+      run = runOfRecipe(recipe, steps, digits);
     }
-    const told = telling(createRun(settings, digits));
-    begin(run.settings(), null, []);
-    rest();
-    return told;
+    return Object.defineProperties({}, {
+      ...Object.getOwnPropertyDescriptors(run),
+      ...Object.getOwnPropertyDescriptors({ step, change, rewind, load }),
+    });
   }
 
   // --- what Python asks for
 
   const orders = {
-    restart({ settings, start }) {
-      const told = telling(runOfRecipe({ settings, start, changes: [] }, 0, digits));
-      begin(settings, start, []);
+    restart() {
+      hooks.restart(newRun());
       rest();
-      hooks.restart(told);
     },
     change: ({ changes }) => hooks.change(changes),
     step: ({ count }) => hooks.step(count),
@@ -126,28 +117,31 @@ function notebookLink(model, digits) {
   };
 
   function obey() {
-    const { name, ...order } = model.get("_command");
-    orders[name](order);
+    const { name: order, ...what } = model.get("_command");
+    if (leads()) orders[order](what);
+  }
+
+  function play() {
+    if (!leads()) return;
+    hooks.setPlaying(model.get("playing"));
+    if (!model.get("playing")) rest();
   }
 
   function listen(given) {
     hooks = given;
-    const play = () => {
-      hooks.setPlaying(model.get("playing"));
-      if (!model.get("playing")) rest();
-    };
-    model.on("change:_command", obey);
-    model.on("change:_seen", send);
-    model.on("change:playing", play);
-    set("_fronts", model.get("_fronts") + 1);
+    const listeners = { "change:_command": obey, "change:_seen": send, "change:playing": play };
+    for (const [event, listener] of Object.entries(listeners)) model.on(event, listener);
+    tell("_leader", name);
     if (model.get("playing")) hooks.setPlaying(true);
     return () => {
-      model.off("change:_command", obey);
-      model.off("change:_seen", send);
-      model.off("change:playing", play);
-      set("_fronts", model.get("_fronts") - 1);
+      for (const [event, listener] of Object.entries(listeners)) model.off(event, listener);
+      if (leads()) tell("_leader", "");
     };
   }
 
-  return { createRun: newRun, setPlaying: (on) => set("playing", on), listen };
+  function setPlaying(on) {
+    if (leads()) tell("playing", on);
+  }
+
+  return { createRun: newRun, setPlaying, listen };
 }
