@@ -26,6 +26,8 @@ function notebookLink(model, digits) {
   const leads = () => model.get("_leader") === name;
   let recipe, run, steps, hooks;
   let rows = [];
+  // Where the steps end that Python has asked for.
+  let goal = 0;
 
   function tell(trait, value) {
     model.set(trait, value);
@@ -37,13 +39,13 @@ function notebookLink(model, digits) {
   function note() {
     if (rows.at(-1)?.step === steps) rows.pop();
     rows.push({ ...run.measured(), parameters: run.parameters() });
-    if (rows.length > MOST_ROWS) rows = rows.filter((_, index) => index % 2);
+    if (rows.length > MOST_ROWS) rows = rows.filter((_, index) => index % 2 === 0 || index === MOST_ROWS);
   }
 
   function send() {
     const { serial = 0 } = model.get("_report");
     if (!leads() || !rows.length || serial !== model.get("_seen")) return;
-    tell("_report", { serial: serial + 1, recipe, rows });
+    tell("_report", { serial: serial + 1, order: model.get("_command").serial ?? 0, recipe, rows });
     rows = [];
   }
 
@@ -56,14 +58,14 @@ function notebookLink(model, digits) {
 
   // In pieces that end where a row is due.
   function step(count = 1) {
-    const [goal, every] = [steps + count, model.get("every")];
-    while (steps < goal && !run.diverged) {
-      const due = Math.min(goal, (Math.floor(steps / every) + 1) * every);
+    const [end, every] = [steps + count, model.get("every")];
+    while (steps < end && !run.diverged) {
+      const due = Math.min(end, (Math.floor(steps / every) + 1) * every);
       run.step(due - steps);
       steps = run.diverged ? run.measured().step : due;
       if (steps % every === 0) note();
     }
-    if (model.get("playing") && !run.diverged) send();
+    if ((model.get("playing") || steps < goal) && !run.diverged) send();
     else rest();
   }
 
@@ -75,7 +77,7 @@ function notebookLink(model, digits) {
 
   function begin(start) {
     recipe = { settings: run.settings(), start, changes: [] };
-    [steps, rows] = [0, []];
+    [steps, goal, rows] = [0, 0, []];
     rest();
   }
 
@@ -95,7 +97,7 @@ function notebookLink(model, digits) {
       run = createRun(settings, digits);
       begin(null);
     } else {
-      [recipe, steps] = [model.get("_recipe"), model.get("steps")];
+      [recipe, steps, goal, rows] = [model.get("_recipe"), model.get("steps"), 0, []];
       run = runOfRecipe(recipe, steps, digits);
     }
     return Object.defineProperties({}, {
@@ -112,7 +114,10 @@ function notebookLink(model, digits) {
       rest();
     },
     change: ({ changes }) => hooks.change(changes),
-    step: ({ count }) => hooks.step(count),
+    step({ count }) {
+      goal = steps + count;
+      hooks.step(count);
+    },
     rewind: () => hooks.rewind(),
   };
 
@@ -141,6 +146,9 @@ function notebookLink(model, digits) {
 
   function setPlaying(on) {
     if (leads()) tell("playing", on);
+    if (on) return;
+    goal = 0;
+    rest();
   }
 
   return { createRun: newRun, setPlaying, listen };

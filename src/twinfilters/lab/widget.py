@@ -13,18 +13,26 @@ import numpy as np
 import traitlets
 from jaxtyping import Shaped
 
+from twinfilters.lab.markup import lab_markup, page
 from twinfilters.lab.reference import PackageRun
+from twinfilters.lab.scripts import front_end, style
 from twinfilters.lab.settings import LIVE, SETTINGS, Settings, checked
 from twinfilters.network import PARAMETERS, FilterNet
 from twinfilters.widgets.snapshot import building
 
+# One attribute for each setting, which may hold what `checked` lets pass.
+_Settings = type(
+    "_Settings",
+    (traitlets.HasTraits,),
+    {name: traitlets.Any(setting.default) for name, setting in SETTINGS.items()},
+)
 # What the lab can do of all that a network can be.
 GEOMETRY = {"stride": (1, (1, 1)), "padding": (0, (0, 0)), "dilation": (1, (1, 1))}
 # What a row of the history has beside the step.
 RECORDED = ("loss", "accuracy", "gap", "predicted")
 
 
-class TwinLab(anywidget.AnyWidget):
+class TwinLab(_Settings, anywidget.AnyWidget):
     """Two filters on real digits, trained live, with the gap between them and what theory says of it.
 
     Parameters
@@ -55,6 +63,9 @@ class TwinLab(anywidget.AnyWidget):
     ([0, 10], (2, 1, 3, 3))
     """
 
+    _esm = front_end()
+    _css = style()
+
     steps = traitlets.Int(0, read_only=True).tag(sync=True)
     playing = traitlets.Bool(False).tag(sync=True)
     every = traitlets.Int(10).tag(sync=True)
@@ -62,18 +73,19 @@ class TwinLab(anywidget.AnyWidget):
     _recipe = traitlets.Dict().tag(sync=True)
     # Python -> page: {"serial", "name", ...}; page -> Python: {"serial", "recipe", "rows"}, then back what was seen.
     _command = traitlets.Dict().tag(sync=True)
-    _report = traitlets.Dict().tag(sync=True)
+    _report = traitlets.Dict().tag(sync=True, echo_update=False)
     _seen = traitlets.Int(0).tag(sync=True)
     # The view that computes; none is displayed while it is empty.
     _leader = traitlets.Unicode().tag(sync=True)
+    _markup = traitlets.Unicode().tag(sync=True)
 
     def __init__(self, *, every: int = 10, **settings: Any) -> None:
-        self._run = PackageRun(settings)
-        self._net = self._run.net
-        self._following = False
+        self._settings = checked(settings)
+        self._recipe = _recipe(self._settings)
+        self._run, self._run_recipe = PackageRun(settings), self._recipe
         self._rows = []
-        super().__init__(every=every, _recipe=_recipe(self._run.settings))
-        self._follow(self._run.settings)
+        super().__init__(every=every, _markup=lab_markup(self._settings, page=False))
+        self._follow(self._settings)
         self._hear([self._row()])
         self.observe(self._change, list(SETTINGS))
         self.observe(self._take_report, "_report")
@@ -87,18 +99,22 @@ class TwinLab(anywidget.AnyWidget):
 
     @property
     def settings(self) -> Settings:
-        """All settings; set some of them at once by a dictionary."""
-        return {name: getattr(self, name) for name in SETTINGS}
+        """All settings; set some of them at once by a dictionary.
+
+        Raises
+        ------
+        ValueError : as for a setting alone.
+        """
+        return dict(self._settings)
 
     @settings.setter
     def settings(self, changes: Mapping[str, Any]) -> None:
-        self._apply({**self.settings, **changes})
+        self._apply({**self._settings, **changes})
 
     @traitlets.validate(*SETTINGS)
     def _checked(self, proposal: dict) -> Any:
         name = proposal["trait"].name
-        others = {} if self._following else self.settings
-        return checked({**others, name: proposal["value"]})[name] if not self._following else proposal["value"]
+        return checked({**self._settings, name: proposal["value"]})[name]
 
     @traitlets.validate("every")
     def _checked_every(self, proposal: dict) -> int:
@@ -107,31 +123,28 @@ class TwinLab(anywidget.AnyWidget):
         return proposal["value"]
 
     def _change(self, change: dict) -> None:
-        if not self._following:
-            self._apply(self.settings, {change["name"]})
+        if change["new"] != self._settings[change["name"]]:
+            self._apply({**self._settings, change["name"]: change["new"]})
 
-    def _apply(self, settings: Mapping[str, Any], changed: set[str] | None = None) -> None:
+    def _apply(self, settings: Mapping[str, Any]) -> None:
         """Change the run, or start another one where that is needed."""
         settings = checked(settings)
-        changed = changed or {name for name in SETTINGS if settings[name] != getattr(self, name)}
+        changes = {name: value for name, value in settings.items() if value != self._settings[name]}
         self._follow(settings)
-        if not changed <= set(LIVE):
-            self._restart(settings)
+        if not set(changes) <= set(LIVE):
+            self._restart()
         elif self._leader:
-            self._order("change", changes={name: settings[name] for name in changed})
-        elif changed:
-            changes = {name: settings[name] for name in changed}
+            self._order("change", changes=changes)
+        else:
             self._caught_up().change(**changes)
-            self._recipe = {**self._recipe, "changes": [*self._recipe["changes"], [self.steps, changes]]}
+            changed = [*self._recipe["changes"], [self.steps, changes]]
+            self._recipe = self._run_recipe = {**self._recipe, "changes": changed}
 
     def _follow(self, settings: Settings) -> None:
         """Let the attributes say what the settings are."""
-        self._following = True
-        try:
-            for name, value in settings.items():
-                setattr(self, name, value)
-        finally:
-            self._following = False
+        self._settings = settings
+        for name, value in settings.items():
+            setattr(self, name, value)
 
     # --- the run
 
@@ -159,7 +172,7 @@ class TwinLab(anywidget.AnyWidget):
         if self._leader:
             self._order("rewind")
         else:
-            self._restart(self.settings, self._recipe["start"])
+            self._restart(self._recipe["start"])
 
     def play(self) -> None:
         """Let the run go on in the page."""
@@ -198,16 +211,13 @@ class TwinLab(anywidget.AnyWidget):
 
     @net.setter
     def net(self, net: FilterNet) -> None:
-        fixed = _settings_of(net)
-        if net.loss != "squared":
-            fixed["label_noise"] = 0.0
-        settings = checked({**self.settings, **fixed})
+        settings = checked({**self._settings, **_settings_of(net)})
         self._follow(settings)
-        self._restart(settings, _plain(net))
+        self._restart(_plain(net))
 
-    def _restart(self, settings: Settings, start: dict[str, list] | None = None) -> None:
-        self._recipe = _recipe(settings, start)
-        self._run = _run_of(self._recipe, 0)
+    def _restart(self, start: dict[str, list] | None = None) -> None:
+        self._recipe = _recipe(self._settings, start)
+        self._run, self._run_recipe = _run_of(self._recipe, 0), self._recipe
         self._rows = []
         self._hear([self._row()])
         if self._leader:
@@ -223,12 +233,16 @@ class TwinLab(anywidget.AnyWidget):
         self._command = {"serial": self._command.get("serial", 0) + 1, "name": name, **what}
 
     def _take_report(self, change: dict) -> None:
-        report = change["new"]
-        self._recipe = report["recipe"]
-        self._follow(_settings_now(self._recipe))
-        if report["rows"][0]["step"] == 0:
-            self._rows = []
-        self._hear(report["rows"])
+        report, order = change["new"], self._command
+        if report["order"] == order.get("serial", 0):
+            self._recipe = report["recipe"]
+            self._follow(_settings_now(self._recipe))
+            if report["rows"][0]["step"] == 0:
+                self._rows = []
+            self._hear(report["rows"])
+        elif order["name"] in ("step", "change"):
+            # The order is on its way, and the run still the same.
+            self._hear(report["rows"])
         self._seen = report["serial"]
 
     def _hear(self, rows: list[dict[str, Any]]) -> None:
@@ -237,32 +251,27 @@ class TwinLab(anywidget.AnyWidget):
             if self._rows and self._rows[-1]["step"] == row["step"]:
                 self._rows.pop()
             self._rows.append(row)
-            self._net = _net_of(row["parameters"], self.settings)
+            self._net = _net_of(row["parameters"], self._settings)
             self.set_trait("steps", row["step"])
 
     def _row(self) -> dict[str, Any]:
         return {**self._run.measured(), "parameters": _plain(self._run.net)}
 
     def _caught_up(self) -> PackageRun:
-        """Bring Python's run to where the page's is, if it is somewhere else."""
-        if self._run.steps != self.steps or self._run.settings != self.settings:
-            self._run = _run_of(self._recipe, self.steps)
+        """Bring Python's run to where the page's is."""
+        if self._run_recipe != self._recipe or self._run.steps > self.steps:
+            self._run, self._run_recipe = _run_of(self._recipe, self.steps), self._recipe
+        self._run.step(self.steps - self._run.steps)
         return self._run
 
     def __repr__(self) -> str:
-        own = {name: value for name, value in self.settings.items() if value != SETTINGS[name].default}
+        own = {name: value for name, value in self._settings.items() if value != SETTINGS[name].default}
         return f"TwinLab({', '.join(f'{name}={value!r}' for name, value in own.items())})"
 
     def _repr_mimebundle_(self, **kwargs: Any) -> tuple[dict, dict] | dict | None:
         if not building():
             return super()._repr_mimebundle_(**kwargs)
-        from twinfilters.lab.markup import page
-
         return {"text/plain": repr(self), "text/html": page(self.settings)}
-
-
-# One attribute for each setting; what it can be is checked when it is set.
-TwinLab.add_class_traits = None
 
 
 def _recipe(settings: Settings, start: dict[str, list] | None = None) -> dict[str, Any]:
@@ -320,7 +329,9 @@ def _settings_of(net: FilterNet) -> Settings:
         and net.filters.shape[2] == net.filters.shape[3]
         and kernel.low <= net.filters.shape[3] <= kernel.high,
         f"{outputs} output{'s' * (outputs > 1)} for the loss {net.loss}": len(net.readout) == outputs,
-        "stride 1, no padding, no dilation": all(getattr(net, name) in values for name, values in GEOMETRY.items()),
+        "stride 1, no padding, no dilation": all(
+            getattr(net, name) in values for name, values in GEOMETRY.items()
+        ),
         "real parameters": not np.iscomplexobj(net.filters),
     }
     if missing := [what for what, holds in fits.items() if not holds]:
@@ -328,11 +339,12 @@ def _settings_of(net: FilterNet) -> Settings:
             f"net must have {', '.join(missing)}, got filters {net.filters.shape}, readout {net.readout.shape}, "
             f"depth {net.depth}, pooling {net.pooling}, stride {net.stride}, padding {net.padding}"
         )
-    tied = dict.fromkeys(("tied_filter", "tied_bias", "tied_readout"), True)
     return {
         "filters": net.units,
         "kernel": net.filters.shape[3],
         "activation": net.activation,
         "loss": net.loss,
-        **tied,
+        # Of twins that are far apart their gap says it.
+        **dict.fromkeys(("tied_filter", "tied_bias", "tied_readout"), True),
+        **({} if net.loss == "squared" else {"label_noise": 0}),
     }
