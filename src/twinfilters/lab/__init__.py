@@ -5,6 +5,11 @@
 `digits`        the handwritten digits as the page carries them
 `stream`        the random numbers of the page in Python
 `reference`     a run of the lab, made by the package
-`scripts`       the engine in the page, in JavaScript
+`scripts`       the engine and the view in the page, in JavaScript
+`widget`        what Python sees of it and does to it
 ==============  ======================================================================================
 """
+
+from twinfilters.lab.widget import TwinLab
+
+__all__ = ["TwinLab"]

@@ -37,6 +37,10 @@ function dot(a, aFirst, b, bFirst, count) {
   return sum;
 }
 
+function addScaled(a, aFirst, scale, b, bFirst, count) {
+  for (let m = 0; m < count; m++) a[aFirst + m] += scale * b[bFirst + m];
+}
+
 // --- data
 
 // The first images of two classes: their patches, each with a 1 for the bias behind it, and the targets.
@@ -113,37 +117,52 @@ function sensed(theta, data, batch, direction) {
   const bend = new Float64Array(direction ? batch.length * length : 0);
   for (let n = 0; n < batch.length; n++) {
     const first = batch[n] * positions * length;
-    for (let p = 0; p < positions; p++) z[p] = dot(theta, 0, inputs, first + p * length, length);
+    combine(theta, inputs, first, length, z);
     data.activate(z, slopes, curvatures);
-    for (let p = 0; p < positions; p++) {
-      const x = first + p * length;
-      feature[n] += z[p] / positions;
-      addScaled(slope, n * length, slopes[p] / positions, inputs, x, length);
-      if (!direction) continue;
-      const along = dot(direction, 0, inputs, x, length);
-      addScaled(bend, n * length, (curvatures[p] / positions) * along, inputs, x, length);
-    }
+    for (let p = 0; p < positions; p++) feature[n] += z[p] / positions;
+    average(slopes, inputs, first, length, slope, n * length);
+    if (!direction) continue;
+    combine(direction, inputs, first, length, z);
+    for (let p = 0; p < positions; p++) curvatures[p] *= z[p];
+    average(curvatures, inputs, first, length, bend, n * length);
   }
   return { feature, slope, bend };
 }
 
-function addScaled(a, aFirst, scale, b, bFirst, count) {
-  for (let m = 0; m < count; m++) a[aFirst + m] += scale * b[bFirst + m];
+// z_p = w . x_p at all positions of an image, whose inputs begin at `first`.
+function combine(w, inputs, first, length, z) {
+  for (let p = 0, at = first; p < z.length; p++) {
+    let sum = 0;
+    for (let m = 0; m < length; m++, at++) sum += w[m] * inputs[at];
+    z[p] = sum;
+  }
 }
 
-// Outputs f and residuals r of the network; a unit counts as often as `copies` says. The loss is averaged, the
-// residuals are divided by N, for the gradients that are means.
+// 1/P sum_p s_p x_p, into `means` from an entry on.
+function average(s, inputs, first, length, means, entry) {
+  for (let p = 0, at = first; p < s.length; p++) {
+    const share = s[p] / s.length;
+    for (let m = entry; m < entry + length; m++, at++) means[m] += share * inputs[at];
+  }
+}
+
+// Outputs f of the network, in which a unit counts as often as `copies` says, and what the loss makes of them: its mean,
+// and the residuals r.
 function answered({ units, bias }, senses, { length, outputs, loss }, targets, copies) {
   const images = senses[0].feature.length;
   const residuals = new Float64Array(images * outputs);
+  const [answer, target, residual] = [0, 0, 0].map(() => new Float64Array(outputs));
   let [total, right] = [0, 0];
   for (let n = 0; n < images; n++) {
-    const [residual, target] = [residuals, targets].map((all) => all.subarray(n * outputs, (n + 1) * outputs));
-    const answer = bias.map((value, o) =>
-      units.reduce((sum, theta, k) => sum + copies[k] * theta[length + o] * senses[k].feature[n], value),
-    );
+    for (let o = 0; o < outputs; o++) {
+      answer[o] = bias[o];
+      for (let k = 0; k < units.length; k++)
+        answer[o] += copies[k] * units[k][length + o] * senses[k].feature[n];
+      target[o] = targets[n * outputs + o];
+    }
     total += loss.value(answer, target, residual);
     right += isRight(answer, target);
+    residuals.set(residual, n * outputs);
   }
   return { loss: total / images, accuracy: right / images, residuals };
 }
@@ -208,7 +227,7 @@ function transverseHessian(theta, { slope }, residuals, data) {
   const [z, slopes, curvatures] = [0, 0, 0].map(() => new Float64Array(positions));
   for (let n = 0; n < images; n++) {
     const first = n * positions * length;
-    for (let p = 0; p < positions; p++) z[p] = dot(theta, 0, inputs, first + p * length, length);
+    combine(theta, inputs, first, length, z);
     activate(z, slopes, curvatures);
     const signal = dot(residuals, n * outputs, theta, length, outputs) / positions / images;
     for (let p = 0; p < positions; p++) {

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from twinfilters import twins
 from twinfilters.data import digits
@@ -17,9 +17,10 @@ from twinfilters.interaction import frozen_twin_hessian
 from twinfilters.lab.settings import LIVE, Settings, checked
 from twinfilters.lab.stream import START, TRAINING, Stream
 from twinfilters.network import FilterNet, Parameters, accuracy
-from twinfilters.noise import HiddenDropout, LabelNoise, acting_on, disturbed
+from twinfilters.noise import HiddenDropout, LabelNoise, disturbed
 from twinfilters.optimizers import Freeze, Momentum, Rule, WeightDecay
 from twinfilters.stability import transverse_hessian
+from twinfilters.stability.hessian import transverse_hessian_of_patches
 from twinfilters.stability.transverse import merged
 
 # As in engine.js: the spread of an untied twin's bias, what counts as infinite, when a prediction is lost or in doubt.
@@ -31,7 +32,7 @@ LARGE = 0.1
 READOUTS = ("readout", "readout_bias")
 OUTPUTS = {"squared": 1, "cross_entropy": 2}
 
-Batch = slice | Float[np.ndarray, " B"]
+Batch = slice | Int[np.ndarray, " B"]
 
 
 def starting_network(settings: Settings) -> FilterNet:
@@ -46,7 +47,7 @@ def starting_network(settings: Settings) -> FilterNet:
         loss=settings["loss"],
     )
     direction = rng.normal(size=len(twins.unit_vector(drawn, 0)))
-    drawn = drawn.with_parameters(bias=[0, rng.normal(scale=OWN_BIAS), *drawn.bias[2:]])
+    drawn = drawn.with_parameters(bias=rng.normal(scale=OWN_BIAS) * np.eye(drawn.units)[1])
     tied = np.concatenate(
         [np.full(drawn.unit(0)[part].size, settings[f"tied_{part}"]) for part in twins.PARTS]
     )
@@ -87,6 +88,8 @@ class PackageRun:
         one_hot = np.eye(2)[(data.labels == data.classes[1]).astype(int)]
         self.targets = data.targets if self.settings["loss"] == "squared" else one_hot
         self._start = starting_network(self.settings)
+        # Cut once; a step takes them from here.
+        self._patches = self._start.patches(self.images)
         self.rewind()
 
     def rewind(self) -> None:
@@ -131,13 +134,13 @@ class PackageRun:
         targets = disturbed(self.targets[batch], noise, self._rng)
         dropout = [HiddenDropout(self.settings["dropout"])] if self.settings["dropout"] else []
         mask = disturbed(np.ones((len(targets), self.net.units)), dropout, self._rng)
-        patches = self.net.patches(self.images[batch])
+        images, patches = self.images[batch], self._patches[batch]
         loss, gradients = self.net.loss_and_gradients_of_patches(patches, targets, mask)
         parameters, velocity = rule(self.settings).update(self.net.parameters, gradients, self._velocity)
         self.diverged = not (loss < BEYOND and is_bounded(parameters))
         if self.diverged:
             return
-        self._prediction = self._prediction.after(self.net, self.images[batch], targets, self.settings)
+        self._prediction = self._prediction.after(self.net, images, patches, targets, self.settings)
         self.net, self._velocity = self.net.stepped(parameters), velocity
         self.steps += 1
 
@@ -222,10 +225,10 @@ class Prediction:
     r"""The gap that theory predicts, from some step on.
 
     Free twins: their merged network is trained beside them, on the same images and targets, and the difference
-    $d=\theta_0-\theta_1$ follows $d\leftarrow(I-\alpha T)d$ (chapter 7, theorem 4); with momentum and weight decay, which
-    are linear, the rule of the run with $Td$ for a gradient. It is what :func:`twinfilters.stability.predict_gap` says.
+    $d=\theta_0-\theta_1$ follows $d\leftarrow(I-\alpha T)d$ (chapter 7, theorem 4); with momentum and weight decay,
+    which are linear, the rule of the run with $Td$ for a gradient: :func:`twinfilters.stability.predict_gap`.
 
-    A frozen twin: seen from it, the other one follows the gradient that it would have there, $g+(T+\Gamma)d$ (chapter 9).
+    A frozen twin: seen from it, the other one follows the gradient there, $g+(T+\Gamma)d$ (chapter 9).
 
     Attributes
     ----------
@@ -266,6 +269,7 @@ class Prediction:
         self,
         actual: FilterNet,
         images: Float[np.ndarray, "N C H W"],
+        patches: Float[np.ndarray, "N D P"],
         targets: Float[np.ndarray, "N O"],
         settings: Settings,
     ) -> "Prediction":
@@ -273,13 +277,14 @@ class Prediction:
         if self.lost:
             return self
         base = at_frozen(actual) if self.frozen else self.net
-        loss, gradients = base.loss_and_gradients(images, targets)
-        hessian = frozen_twin_hessian if self.frozen else transverse_hessian
-        pull = hessian(base, images, targets, 0) @ twins.unit_vector(self.difference, 0)
+        loss, gradients = base.loss_and_gradients_of_patches(patches, targets)
+        gap = twins.unit_vector(self.difference, 0)
         if self.frozen:
-            slopes = base.with_parameters(gradients)
-            pull = pull + twins.unit_vector(slopes, 0)
-            pull = pull + settings["weight_decay"] * twins.unit_vector(base, 0)
+            own = twins.unit_vector(base.with_parameters(gradients), 0)
+            decay = settings["weight_decay"] * twins.unit_vector(base, 0)
+            pull = own + decay + frozen_twin_hessian(base, images, targets, 0) @ gap
+        else:
+            pull = transverse_hessian_of_patches(base, patches, targets, 0) @ gap
         difference, speed = rule(settings, of_one=True).update(
             self.difference.parameters, one_unit(base, pull).parameters, self.speed
         )

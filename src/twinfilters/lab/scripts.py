@@ -25,7 +25,7 @@ VIEW = (
     "player.js",
     "view.js",
 )
-FRONT_END = (*ENGINE, *VIEW)
+FRONT_END = (*ENGINE, "notebook.js", *VIEW)
 
 
 def front_end() -> str:

@@ -4,6 +4,7 @@ The generator is sfc32 (C. Doty-Humphrey, PractRand): sums, shifts and exclusive
 """
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,8 @@ from jaxtyping import Float, Int
 
 # The numbers of a seed come in parts that do not disturb each other: what a network starts from, what training draws.
 START, TRAINING = 0, 1
+
+Size = int | tuple[int, ...]
 
 WORD = 2**32
 WARM_UP = 12
@@ -39,17 +42,17 @@ class Stream(np.random.Generator):
         copied._state = self._state
         return copied
 
-    def random(self, size: tuple[int, ...] = ()) -> Float[np.ndarray, "..."]:
+    def random(self, size: Size = ()) -> Float[np.ndarray, "..."]:
         """Draw numbers evenly from [0, 1), with 32 bits."""
         return self._filled(self._uniform, size)
 
-    def standard_normal(self, size: tuple[int, ...] = ()) -> Float[np.ndarray, "..."]:
+    def standard_normal(self, size: Size = ()) -> Float[np.ndarray, "..."]:
         """Draw from the normal distribution with mean 0 and variance 1."""
         return self._filled(self._normal, size)
 
     def normal(
-        self, loc: float = 0.0, scale: float = 1.0, size: int | tuple[int, ...] = ()
-    ) -> Float[np.ndarray, "..."]:
+        self, loc: float = 0.0, scale: float = 1.0, size: Size = ()
+    ) -> np.float64 | Float[np.ndarray, "..."]:
         """Draw from a normal distribution."""
         return loc + scale * self.standard_normal(size)
 
@@ -61,8 +64,8 @@ class Stream(np.random.Generator):
             order[last], order[other] = order[other], order[last]
         return order
 
-    def _filled(self, draw, size: int | tuple[int, ...]) -> Float[np.ndarray, "..."]:
-        return np.array([draw() for _ in range(math.prod(np.atleast_1d(size).astype(int)))]).reshape(size)
+    def _filled(self, draw: Callable[[], float], size: Size) -> Float[np.ndarray, "..."]:
+        return np.array([draw() for _ in range(np.empty(size).size)]).reshape(size)
 
     def _normal(self) -> float:
         # Box and Muller's cosine; its sine is left out, so that there is nothing to remember.
