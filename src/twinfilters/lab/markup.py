@@ -53,9 +53,20 @@ class Knob:
 
 MAIN = (
     Knob("gap", "gap at the start", (0, *(10.0**power for power in range(-16, 1))), {0: "0: equal"}, True),
-    Knob("learning_rate", "learning rate", (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5), {}, True),
+    Knob(
+        "learning_rate",
+        "learning rate",
+        (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5),
+        {},
+        True,
+    ),
     Knob("activation", "activation", tuple(SETTINGS["activation"].choices), {"relu": "ReLU", "gelu": "GELU"}),
-    Knob("frozen", "frozen", SETTINGS["frozen"].choices, {"none": "nothing", "twin": "twin B", "readouts": "readouts"}),
+    Knob(
+        "frozen",
+        "frozen",
+        SETTINGS["frozen"].choices,
+        {"none": "nothing", "twin": "twin B", "readouts": "readouts"},
+    ),
 )
 TIES = (Knob("tied_filter", "filter"), Knob("tied_bias", "bias"), Knob("tied_readout", "readout"))
 MORE = {
@@ -160,9 +171,7 @@ def _bar() -> str:
 
 
 def _button(name: str, label: str, title: str) -> str:
-    return (
-        f'<button type="button" data-do="{name}" aria-label="{label}" title="{title}" disabled>{_icon(name)}</button>'
-    )
+    return f'<button type="button" data-do="{name}" aria-label="{label}" title="{title}" disabled>{_icon(name)}</button>'
 
 
 def _icon(name: str) -> str:
@@ -249,20 +258,20 @@ def _controls(settings: Mapping[str, Any]) -> str:
     ties = "".join(_checkbox(knob, settings) for knob in TIES)
     return (
         '<div class="tf-lab-controls" role="group" aria-label="Main controls">'
-        f"{knobs}<div class=\"tf-lab-ties\" role=\"group\" aria-label=\"Tied, that is equal but for the gap\">"
+        f'{knobs}<div class="tf-lab-ties" role="group" aria-label="Tied, that is equal but for the gap">'
         f"<span>tied</span>{ties}</div></div>"
     )
 
 
 def _more(settings: Mapping[str, Any]) -> str:
     groups = "".join(
-        f'<fieldset><legend>{name}</legend>{"".join(_knob(knob, settings) for knob in knobs)}</fieldset>'
+        f"<fieldset><legend>{name}</legend>{''.join(_knob(knob, settings) for knob in knobs)}</fieldset>"
         for name, knobs in MORE.items()
     )
     first, second = settings["digits"]
     digits = "".join(
         f'<label class="tf-lab-knob"><span>{label}</span> <select data-digit="{place}" autocomplete="off" disabled>'
-        + "".join(f'<option{" selected" if digit == chosen else ""}>{digit}</option>' for digit in range(10))
+        + "".join(f"<option{' selected' if digit == chosen else ''}>{digit}</option>" for digit in range(10))
         + "</select></label>"
         for place, (label, chosen) in enumerate((("tell digit", first), ("from digit", second)))
     )

@@ -43,7 +43,9 @@ def _drawn(run: PackageRun, rows: list[dict[str, Any]]) -> Figure:
     images["gradient"] = [unit["gradient"]["filter"] for unit in units[:2]]
     for row, (name, pair) in enumerate(images.items()):
         axes = [figure.add_subplot(grid[row, column]) for column in range(3)]
-        _images(axes, name, [np.reshape(image, (run.settings["kernel"], -1)) for image in pair], titled=row == 0)
+        _images(
+            axes, name, [np.reshape(image, (run.settings["kernel"], -1)) for image in pair], titled=row == 0
+        )
     _gap(figure.add_subplot(grid[:, 3:]), rows)
     return figure
 
@@ -62,9 +64,7 @@ def _images(axes: list[Axes], name: str, pair: list[np.ndarray], *, titled: bool
 
 
 def _gap(ax: Axes, rows: list[dict[str, Any]]) -> None:
-    steps, gaps, predicted = (
-        [row[name] or np.nan for row in rows] for name in ("step", "gap", "predicted")
-    )
+    steps, gaps, predicted = ([row[name] or np.nan for row in rows] for name in ("step", "gap", "predicted"))
     steps[0] = 0
     ax.plot(steps, gaps, color=INK, linewidth=2.5, label="gap")
     ax.plot(steps, predicted, color=ACCENT, linestyle=(0, (4, 3)), label="predicted")
@@ -78,6 +78,4 @@ def _described(rows: list[dict[str, Any]]) -> str:
         how = "It is exactly 0 all the time"
     else:
         how = f"It goes from {first['gap']:.1g} to {last['gap']:.1g}, as predicted"
-    return (
-        f"Two filters after {last['step']} steps, their difference, their gradients, and the gap between them. {how}."
-    )
+    return f"Two filters after {last['step']} steps, their difference, their gradients, and the gap between them. {how}."

@@ -23,7 +23,10 @@ def setup(app: Sphinx) -> dict:
     app.connect("config-inited", write_static_files)
     app.connect("doctree-read", note_lab)
     app.connect("env-purge-doc", lambda app, env, docname: pages_with_labs(env).discard(docname))
-    app.connect("env-merge-info", lambda app, env, docnames, other: pages_with_labs(env).update(pages_with_labs(other)))
+    app.connect(
+        "env-merge-info",
+        lambda app, env, docnames, other: pages_with_labs(env).update(pages_with_labs(other)),
+    )
     app.connect("html-page-context", load_script)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
 
@@ -47,7 +50,11 @@ def write_static_files(app: Sphinx, config) -> None:
     folder = Path(app.outdir).resolve().parent / ".lab"
     folder.mkdir(parents=True, exist_ok=True)
     script = page_script()
-    for name, content in ((f"{NAME}.css", style()), (f"{NAME}.js", script), (f"{NAME}-near.js", near_script(script))):
+    for name, content in (
+        (f"{NAME}.css", style()),
+        (f"{NAME}.js", script),
+        (f"{NAME}-near.js", near_script(script)),
+    ):
         (folder / name).write_text(content, encoding="utf-8")
     config.html_static_path.append(str(folder))
     app.add_css_file(f"{NAME}.css")
