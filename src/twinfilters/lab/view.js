@@ -59,6 +59,7 @@ function mountLab(root, link, { keepsOn = false } = {}) {
     cursor = null;
     target = Infinity;
     applyChanges();
+    renewNote();
     panel.write(state.settings);
     if (moving) go();
     else showPlaying();
@@ -83,13 +84,17 @@ function mountLab(root, link, { keepsOn = false } = {}) {
     }
   }
 
+  // What was changed shows in the note of this step, too.
+  function renewNote() {
+    if (notes.at(-1).step === step) notes[notes.length - 1] = run.now();
+  }
+
   function advance(count) {
     for (; count > 0 && !run.diverged && step < target; count -= 1) {
       run.step(1);
       step += 1;
-      if (run.diverged) notes.push(run.now());
-      else if (step === nextNoted(notes.at(-1).step)) notes.push(run.now());
       applyChanges();
+      if (run.diverged || step === nextNoted(notes.at(-1).step)) notes.push(run.now());
     }
   }
 
@@ -142,6 +147,7 @@ function mountLab(root, link, { keepsOn = false } = {}) {
       state.settings = settings;
       cursor = null;
       run.change(liveOf(settings));
+      renewNote();
       panel.write(settings);
       drawAll();
     }
@@ -427,6 +433,8 @@ function mountLab(root, link, { keepsOn = false } = {}) {
 
   function address() {
     const link = { settings: state.start, then: doneChanges(), step };
+    // What a page shows by itself needs no words.
+    if (!fragmentFrom(link)) return "";
     const preset = presetOf({ settings: state.start, then: state.then });
     return fragmentFrom(preset ? { ...link, preset } : link);
   }

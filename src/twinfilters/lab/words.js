@@ -9,8 +9,8 @@ const VISIBLE = 0.1;
 const AGREEMENT = 0.01;
 // A twin is held if the gap grows by less than this share a step.
 const HELD = 5e-4;
-// Steps within which something has to happen to be spoken of.
-const SOON = 500;
+// A loss that leaves little to learn.
+const LITTLE = 0.02;
 
 function describeMoment({ notes, place, settings }) {
   const now = notes[place];
@@ -171,13 +171,12 @@ function sayFate(notes, place, settings) {
       why: "Where they differ now, the error that they leave pulls them together.",
     };
   }
-  const pull = Math.max(0, -now.eigenvalues[0]) * settings.learning_rate;
   return {
     kind: "staying",
     text: `They stay ${numberShown(now.gap, 2)} apart, as predicted.`,
-    why: pull * SOON > 0.05
-      ? "What drives twins apart acts in one direction, and little of their difference lies along it yet."
-      : "Little error is left, and what is not there drives nothing.",
+    why: now.loss < LITTLE
+      ? "Little error is left, and what is not there drives nothing."
+      : "What drives twins apart acts in one direction, and little of their difference lies along it yet.",
   };
 }
 
