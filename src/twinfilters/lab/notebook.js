@@ -45,8 +45,9 @@ function notebookLink(model, digits) {
   function send() {
     const { serial = 0 } = model.get("_report");
     if (!leads() || !rows.length || serial !== model.get("_seen")) return;
-    tell("_report", { serial: serial + 1, order: model.get("_command").serial ?? 0, recipe, rows });
+    const report = { serial: serial + 1, order: model.get("_command").serial ?? 0, recipe, rows };
     rows = [];
+    tell("_report", report);
   }
 
   function rest() {
@@ -145,10 +146,9 @@ function notebookLink(model, digits) {
   }
 
   function setPlaying(on) {
-    if (leads()) tell("playing", on);
-    if (on) return;
-    goal = 0;
-    rest();
+    if (!on) goal = 0;
+    if (on === model.get("playing")) rest();
+    else if (leads()) tell("playing", on);
   }
 
   return { createRun: newRun, setPlaying, listen };
