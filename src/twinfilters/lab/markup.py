@@ -108,7 +108,8 @@ def page(settings: Mapping[str, Any]) -> str:
     """
     poster, alternative = draw_poster(settings)
     return (
-        f'<div class="tf-lab" role="group" aria-label="The lab" data-settings="{html.escape(json.dumps(dict(settings)))}">'
+        '<div class="tf-lab" role="group" aria-label="The lab"'
+        f' data-settings="{html.escape(json.dumps(dict(settings)))}">'
         f"{lab_markup(settings, page=True, poster=poster, alternative=alternative)}</div>"
     )
 
@@ -165,13 +166,17 @@ def _bar() -> str:
         '<select class="tf-lab-speed" data-speed aria-label="Speed" autocomplete="off" disabled>'
         f"{speeds}</select>"
         f'<div class="tf-lab-numbers">{numbers}</div>'
-        '<button type="button" class="tf-lab-seed" data-do="seed" title="Other initial filters" disabled>New seed</button>'
+        '<button type="button" class="tf-lab-seed" data-do="seed" title="Other initial filters" disabled>'
+        "New seed</button>"
         "</div>"
     )
 
 
 def _button(name: str, label: str, title: str) -> str:
-    return f'<button type="button" data-do="{name}" aria-label="{label}" title="{title}" disabled>{_icon(name)}</button>'
+    return (
+        f'<button type="button" data-do="{name}" aria-label="{label}" title="{title}" disabled>'
+        f"{_icon(name)}</button>"
+    )
 
 
 def _icon(name: str) -> str:
@@ -193,7 +198,8 @@ def _units() -> str:
 
     def images(kind: str, label: str) -> str:
         cells = "".join(
-            f'<td><canvas class="tf-lab-image" width="3" height="3" role="img" data-image="{kind}-{key}" data-unit="{key}"'
+            '<td><canvas class="tf-lab-image" width="3" height="3" role="img"'
+            f' data-image="{kind}-{key}" data-unit="{key}"'
             f' aria-label="{label} of {name}"></canvas></td>'
             if key != "difference"
             else f'<td><canvas class="tf-lab-image" width="3" height="3" role="img" data-image="{kind}-{key}"'
@@ -237,16 +243,19 @@ def _plots() -> str:
         ' Hessian over time, and now"></canvas>'
         f"{_key('learning', ('loss', 'loss'), ('accuracy', 'share correct'))}"
         '<canvas class="tf-lab-plot" data-plot="loss" role="img" aria-label="Loss and accuracy over time"></canvas>'
-        '<div class="tf-lab-time"><select data-window aria-label="Steps on the time axis" title="Steps on the time axis"'
+        '<div class="tf-lab-time">'
+        '<select data-window aria-label="Steps on the time axis" title="Steps on the time axis"'
         ' autocomplete="off" disabled><option value="0">all</option><option value="1000">1000</option>'
         '<option value="100">100</option></select><label><span class="tf-lab-hidden">The step that is shown</span>'
-        '<input type="range" data-time min="0" max="0" step="1" value="0" autocomplete="off" disabled></label></div></div>'
+        '<input type="range" data-time min="0" max="0" step="1" value="0" autocomplete="off" disabled></label>'
+        "</div></div>"
     )
 
 
 def _key(title: str, *entries: tuple[str, str]) -> str:
     parts = "".join(
-        f'<span class="tf-lab-entry" data-entry="{name}"><i aria-hidden="true"></i>{label} <b data-show="key-{name}"></b></span>'
+        f'<span class="tf-lab-entry" data-entry="{name}"><i aria-hidden="true"></i>{label}'
+        f' <b data-show="key-{name}"></b></span>'
         for name, label in entries
     )
     name = "" if title == "gap" else f"<span>{title}</span>"
@@ -276,7 +285,8 @@ def _more(settings: Mapping[str, Any]) -> str:
         for place, (label, chosen) in enumerate((("tell digit", first), ("from digit", second)))
     )
     seed = (
-        '<label class="tf-lab-knob"><span>seed</span> <input type="number" data-setting="seed" min="0" max="999999" step="1"'
+        '<label class="tf-lab-knob"><span>seed</span> '
+        f'<input type="number" data-setting="seed" min="0" max="{SETTINGS["seed"].high}" step="1"'
         f' value="{settings["seed"]}" autocomplete="off" disabled></label>'
     )
     groups += f"<fieldset><legend>Start</legend>{digits}{seed}</fieldset>"
@@ -300,17 +310,20 @@ def _slider(knob: Knob, settings: Mapping[str, Any]) -> str:
         f'<output data-value="{knob.name}">{html.escape(knob.text(value))}</output>'
         f'<input type="range" data-setting="{knob.name}" min="0" max="{len(values) - 1}" step="1" value="{place}"'
         f" data-values='{json.dumps(values)}' data-words='{html.escape(json.dumps(words))}'"
-        f' aria-label="{knob.label}" aria-valuetext="{html.escape(knob.text(value))}" autocomplete="off" disabled></label>'
+        f' aria-label="{knob.label}" aria-valuetext="{html.escape(knob.text(value))}" autocomplete="off"'
+        " disabled></label>"
     )
 
 
 def _menu(knob: Knob, settings: Mapping[str, Any]) -> str:
     options = "".join(
-        f'<option value="{value}"{" selected" if value == settings[knob.name] else ""}>{html.escape(knob.text(value))}</option>'
+        f'<option value="{value}"{" selected" if value == settings[knob.name] else ""}>'
+        f"{html.escape(knob.text(value))}</option>"
         for value in knob.values
     )
     return (
-        f'<label class="tf-lab-knob"><span>{knob.label}</span> <select data-setting="{knob.name}" autocomplete="off" disabled>'
+        f'<label class="tf-lab-knob"><span>{knob.label}</span> '
+        f'<select data-setting="{knob.name}" autocomplete="off" disabled>'
         f"{options}</select></label>"
     )
 
@@ -318,7 +331,8 @@ def _menu(knob: Knob, settings: Mapping[str, Any]) -> str:
 def _checkbox(knob: Knob, settings: Mapping[str, Any]) -> str:
     checked = " checked" if settings[knob.name] else ""
     return (
-        f'<label class="tf-lab-tie"><input type="checkbox" data-setting="{knob.name}"{checked} autocomplete="off" disabled>'
+        f'<label class="tf-lab-tie"><input type="checkbox" data-setting="{knob.name}"{checked}'
+        ' autocomplete="off" disabled>'
         f" <span>{knob.label}</span></label>"
     )
 
@@ -340,7 +354,8 @@ def _notes(page: bool) -> str:
     if not page:
         return ""
     return (
-        '<noscript><p class="tf-lab-note">The lab trains two filters in your browser; without JavaScript, here is one of'
-        " its runs.</p></noscript>"
-        '<p class="tf-lab-print">On paper this is a picture of one run. In the page, the filters learn while you watch.</p>'
+        '<noscript><p class="tf-lab-note">The lab trains two filters in your browser; without JavaScript, here is'
+        " one of its runs.</p></noscript>"
+        '<p class="tf-lab-print">On paper this is a picture of one run. In the page, the filters learn while you'
+        " watch.</p>"
     )

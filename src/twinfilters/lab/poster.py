@@ -78,4 +78,5 @@ def _described(rows: list[dict[str, Any]]) -> str:
         how = "It is exactly 0 all the time"
     else:
         how = f"It goes from {first['gap']:.1g} to {last['gap']:.1g}, as predicted"
-    return f"Two filters after {last['step']} steps, their difference, their gradients, and the gap between them. {how}."
+    what = "their difference, their gradients, and the gap between them"
+    return f"Two filters after {last['step']} steps, {what}. {how}."

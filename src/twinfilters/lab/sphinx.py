@@ -40,7 +40,7 @@ def page_script() -> str:
 
 
 def near_script(script: str) -> str:
-    """The lines that fetch the script; its name tells a browser whether it has this edition already."""
+    """Give the lines that fetch the script; its name tells a browser whether it has this edition already."""
     edition = hashlib.sha256(script.encode()).hexdigest()[:8]
     return f'(() => {{\nconst LAB = "{NAME}.js?v={edition}";\n{_read("near.js")}}})();\n'
 
