@@ -1,7 +1,7 @@
 """Outputs of notebooks: figures that follow the theme, and nothing that would be dead without a kernel.
 
 SVG that notebooks produced is inlined. A figure without alternative text and a widget without pictures are warnings.
-`explore` comes from its own extension, which knows nothing of this book.
+`explore` and the lab come from extensions of their own, which know nothing of this book.
 """
 
 from collections.abc import Iterator
@@ -21,6 +21,7 @@ WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 def setup(app: Sphinx) -> None:
     """Register what looks at outputs."""
     app.setup_extension("twinfilters.widgets.sphinx")
+    app.setup_extension("twinfilters.lab.sphinx")
     app.add_post_transform(InlineFigures)
     app.connect("builder-inited", lambda app: app.config.html_static_path.append(str(static_folder(app))))
     app.connect("doctree-read", inspect_outputs)
