@@ -150,6 +150,15 @@ def test_a_changed_package_executes_the_notebooks_again(built, build, package):
     assert "var(--tf-twin-a, #0b6ab4)" in (built / "_build/html/page.html").read_text(encoding="utf-8")
 
 
+def test_a_changed_style_sheet_executes_nothing(built, build, package):
+    style = package / "lab/lab.css"
+    style.write_text(style.read_text(encoding="utf-8") + "/* changed */\n", encoding="utf-8")
+    status, said = build(built)
+    assert status == 0, said
+    assert "Executing notebook" not in said
+    assert "1 changed" in said or "reading sources" in said
+
+
 def test_lost_frames_execute_the_notebook_again(built, build):
     shutil.rmtree(built / "_build/.explore")
     status, said = build(built)
@@ -180,6 +189,7 @@ def test_hash_sees_names_and_contents_but_no_caches(tmp_path):
     added = freshness.content_hash(tmp_path)
     (tmp_path / "explore.js").write_text("d")
     assert len({before, added, freshness.content_hash(tmp_path)}) == 3
+    assert freshness.content_hash(tmp_path, without=freshness.FRONT_END) == before
 
 
 def test_formulas_are_adapted_to_katex():

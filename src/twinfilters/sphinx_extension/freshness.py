@@ -1,7 +1,8 @@
 """Freshness: what has to be done again, although no page's source changed.
 
 =============================================  ==========================================
-the package or a library it draws with         notebooks are executed again
+Python in the package, a library it draws with notebooks are executed again
+scripts and styles in the package              pages are read again
 the last build warned or failed                pages are read again, so the warning stays
 style sheets, scripts, fonts of the book       pages are written again
 =============================================  ==========================================
@@ -20,6 +21,8 @@ from twinfilters.widgets.cache import content_hash
 PACKAGE = Path(__file__).parents[1]
 # Settings that name the folders of what goes into every page.
 ASSETS = ("twinfilters_assets", "twinfilters_styles", "twinfilters_scripts")
+# What goes into pages, and not into what a notebook prints or draws.
+FRONT_END = (".js", ".css")
 LIBRARIES = ("numpy", "scipy", "scikit-learn", "matplotlib", "ipywidgets", "anywidget", "sphinxcontrib-katex")
 
 
@@ -33,32 +36,34 @@ def setup(app: Sphinx) -> None:
     app.connect("build-finished", note_build)
 
 
-def package_hash() -> str:
-    """Hash of the package and of the versions of the libraries whose results the pages show."""
+def results_hash() -> str:
+    """Hash of the package, scripts and styles aside, and of the versions of the libraries whose results pages show."""
     libraries = " ".join(f"{name}=={version(name)}" for name in LIBRARIES)
-    return hashlib.sha256(f"{content_hash(PACKAGE)} {libraries}".encode()).hexdigest()
+    return hashlib.sha256(f"{content_hash(PACKAGE, FRONT_END)} {libraries}".encode()).hexdigest()
 
 
 def forget_stale_outputs(app: Sphinx) -> None:
     """Remove stored outputs that were made by another package."""
     app.twinfilters_now = {
-        "package": package_hash(),
+        "results": results_hash(),
+        "package": content_hash(PACKAGE),
         "assets": [content_hash(Path(app.srcdir, app.config[setting])) for setting in ASSETS],
     }
     executed_by = _notes(app, "executed")
     cache_folder = Path(app.env.mystnb_config.execution_cache_path)
-    if cache_folder.is_dir() and executed_by.get("package") != app.twinfilters_now["package"]:
+    if cache_folder.is_dir() and executed_by.get("results") != app.twinfilters_now["results"]:
         cache = get_cache(cache_folder)
         for record in cache.list_cache_records():
             cache.remove_cache(record.pk)
     # From here on every stored output is one of the package as it is now.
-    _note(app, "executed", {"package": app.twinfilters_now["package"]})
+    _note(app, "executed", {"results": app.twinfilters_now["results"]})
 
 
 def pages_to_read(app: Sphinx, env, added: set, changed: set, removed: set) -> list[str]:
     """Pages to read again although their source is unchanged."""
     last = _notes(app, app.builder.name)
-    if last.get("package") != app.twinfilters_now["package"] or not last.get("clean"):
+    changed = any(last.get(part) != app.twinfilters_now[part] for part in ("results", "package"))
+    if changed or not last.get("clean"):
         return sorted(env.found_docs)
     return []
 

@@ -11,7 +11,7 @@ import json
 import os
 import sys
 import sysconfig
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from functools import _lru_cache_wrapper, cache
 from importlib.metadata import packages_distributions, version
 from pathlib import Path
@@ -73,12 +73,20 @@ def fingerprint(thing: Any) -> str | None:
         return None
 
 
-def content_hash(folder: Path) -> str:
-    """Hash of the names and contents of the files in a folder; caches and hidden files do not count."""
+def content_hash(folder: Path, without: Collection[str] = ()) -> str:
+    """Hash of the names and contents of the files in a folder; caches and hidden files do not count.
+
+    Parameters
+    ----------
+    folder : with all folders in it.
+    without : endings of files that do not count either, such as ".js".
+    """
     digest = hashlib.sha256()
     for path in sorted(folder.rglob("*")):
         parts = path.relative_to(folder).parts
-        if path.is_file() and not any(part == "__pycache__" or part.startswith(".") for part in parts):
+        if path.suffix in without or not path.is_file():
+            continue
+        if not any(part == "__pycache__" or part.startswith(".") for part in parts):
             content = path.read_bytes()
             digest.update(f"{'/'.join(parts)}\0{len(content)}\0".encode() + content)
     return digest.hexdigest()
