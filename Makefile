@@ -26,7 +26,8 @@ book: $(READY) ## Build the book and say where to open it
 	@echo "or run 'make serve' and open http://localhost:$(PORT)/"
 
 test: $(READY) chromium book ## Test everything: package, every notebook's outputs, every page in a browser
-	@$(BIN)/python -m pytest -n $(JOBS) --dist loadscope
+	@# The processes share the processors: threads within each would wait for one another.
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadscope
 
 notebooks: $(READY) ## Open the chapters in JupyterLab
 	@$(BIN)/jupyter lab $(if $(filter 0,$(shell id -u)),--allow-root) book

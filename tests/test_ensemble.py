@@ -5,6 +5,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from threadpoolctl import threadpool_limits
 
 from twinfilters import data, twins
 from twinfilters.activations import ACTIVATIONS
@@ -202,21 +203,25 @@ def test_float32_stays_float32(backend):
         np.testing.assert_allclose(value, wanted.parameters[name], rtol=0, atol=1e-6)
 
 
-def test_the_same_call_gives_the_same_bits():
-    first, second = (
-        train_ensemble(
-            nets() * 60,
-            PAIR.images,
-            PAIR.targets,
-            optimizer=GradientDescent(0.3),
-            steps=3,
-            noise=[LabelNoise(0.1)],
-            rng=rng(),
-        )
-        for _ in range(2)
-    )
-    for name, value in first.parameters.items():
-        np.testing.assert_array_equal(value, second.parameters[name])
+def test_the_same_call_gives_the_same_bits_on_any_number_of_threads():
+    results = []
+    for threads in (1, 1, 2):
+        with threadpool_limits(threads):
+            results.append(
+                train_ensemble(
+                    nets() * 60,
+                    PAIR.images,
+                    PAIR.targets,
+                    optimizer=GradientDescent(0.3),
+                    steps=3,
+                    noise=[LabelNoise(0.1)],
+                    rng=rng(),
+                )
+            )
+    first, *others = (history.parameters for history in results)
+    for other in others:
+        for name, value in first.items():
+            np.testing.assert_array_equal(value, other[name])
 
 
 # --- what is left behind
