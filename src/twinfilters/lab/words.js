@@ -182,8 +182,8 @@ function recentGrowth(notes, place) {
   return growthOf(notes, place, (note) => note.gap, Math.max(20, notes[place].step / 20));
 }
 
-// Staying: if it went on like this for as long again, the gap would change by less than a fiftieth.
+// Staying: if it went on like this for as long again, the gap would change by less than a tenth.
 function motion(rate, step) {
-  if (!Number.isFinite(rate) || Math.abs(rate) * Math.max(step, 200) < 0.02) return "staying";
+  if (!Number.isFinite(rate) || Math.abs(rate) * Math.max(step, 200) < 0.1) return "staying";
   return rate > 0 ? "growing" : "merging";
 }
