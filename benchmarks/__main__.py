@@ -16,6 +16,7 @@ PARTS = {
     "hessian": "against_torch",
     "importing": "against_numpy",
     "growth": "slopes",
+    "lab": "against_numpy",
 }
 
 

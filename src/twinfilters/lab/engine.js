@@ -310,7 +310,8 @@ function createPrediction(network, speeds, data, settings) {
 
   // The step that the network is about to make.
   function step(actual, batch, targets, settings) {
-    if (isLost) return;
+    // Free twins without a gap get none.
+    if (isLost || (!isHeld && norm(gap.theta) === 0 && norm(gap.speed) === 0)) return;
     const base = isHeld ? merged(actual, "twin") : run.network;
     const { loss, residuals, gradients, pull } = pulls(base, batch, targets, settings);
     const moving = settings.frozen === "readouts" ? data.length : pull.length;
