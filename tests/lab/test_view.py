@@ -107,6 +107,12 @@ def test_a_diverged_run_says_so_and_why():
     assert "learning rate 10" in told["text"]
 
 
+def test_twins_that_were_treated_differently_for_a_while_are_told_of_their_gap():
+    plan = [{"step": 5, "settings": {"frozen": "twin"}}, {"step": 8, "settings": {"frozen": "none"}}]
+    (told,) = said({"gap": 0, "images": 10}, 40, then=plan)
+    assert told["kind"] in ("growing", "merging", "staying", "apart", "large")
+
+
 # --- presets
 
 

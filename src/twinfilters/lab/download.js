@@ -21,35 +21,50 @@ function saveAs(name, blob) {
   setTimeout(() => URL.revokeObjectURL(link.href), 10000);
 }
 
-// The images and plots as they stand, with the words above them.
-function pictureOf(root, { colours, font }, title, words, keys) {
-  const plots = [...root.querySelectorAll(".tf-lab-plot")];
-  const scale = 2;
-  const left = 250;
-  const inner = 620;
-  const heights = plots.map((plot) => (plot.height / plot.width) * inner);
+// What is seen, drawn anew and larger, with the words above it. `drawPlots` draws into copies of the plots.
+const PICTURE = { scale: 2, left: 250, width: 620, top: 110, between: 34 };
+
+function pictureOf(root, look, { title, what, keys, settings }, drawPlots) {
+  const { scale, left, width, top, between } = PICTURE;
+  const { colours } = look;
+  const heights = { gap: 250, eigenvalues: 110, loss: 120 };
   const canvas = document.createElement("canvas");
-  canvas.width = scale * (left + inner + 40);
-  canvas.height = scale * (110 + heights.reduce((sum, height) => sum + height + 34, 0));
+  canvas.width = scale * (left + width + 40);
+  canvas.height = scale * (top + Object.values(heights).reduce((sum, height) => sum + height + between, 0));
   const context = canvas.getContext("2d");
   context.scale(scale, scale);
   context.fillStyle = colours.paper;
   context.fillRect(0, 0, canvas.width, canvas.height);
   const write = (text, x, y, size, colour = colours.ink, weight = 400) => {
-    context.font = `${weight} ${size}px ${font}`;
+    context.font = `${weight} ${size}px ${colours.font}`;
     context.fillStyle = colour;
+    context.textAlign = "left";
+    context.textBaseline = "alphabetic";
     context.fillText(text, x, y);
   };
-  write(title, 24, 40, 20, colours.ink, 650);
-  write(words, 24, 66, 14, colours.muted);
-  let top = 110;
-  plots.forEach((plot, number) => {
-    write(keys[number], left + 20, top - 8, 13, colours.muted);
-    context.drawImage(plot, left + 20, top, inner, heights[number]);
-    top += heights[number] + 34;
+  write(title, 24, 36, 20, colours.ink, 650);
+  write(`${settings}. ${what}`, 24, 62, 14, colours.muted);
+  const copies = Object.fromEntries(
+    Object.entries(heights).map(([name, height]) => [name, copyOfPlot(look, width, height)]),
+  );
+  drawPlots(copies);
+  let y = top;
+  Object.values(copies).forEach(({ canvas: copy, size }, number) => {
+    write(keys[number], left + 20, y - 8, 13, colours.muted);
+    context.drawImage(copy, left + 20, y, size.width, size.height);
+    y += size.height + between;
   });
   drawUnitsInto(context, root, write, colours);
   return canvas;
+}
+
+function copyOfPlot(look, width, height) {
+  const canvas = document.createElement("canvas");
+  canvas.width = PICTURE.scale * width;
+  canvas.height = PICTURE.scale * height;
+  const context = canvas.getContext("2d");
+  context.scale(PICTURE.scale, PICTURE.scale);
+  return { canvas, context, size: { width, height }, look };
 }
 
 function drawUnitsInto(context, root, write, colours) {

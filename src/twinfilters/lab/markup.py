@@ -208,7 +208,7 @@ def _units() -> str:
         )
         return (
             f'<tr><th scope="row">{label.lower()}</th>{cells}</tr>'
-            f'<tr class="tf-lab-scales"><td>colours</td><td colspan="2" data-show="{kind}-scale">–</td>'
+            f'<tr class="tf-lab-scales"><th scope="row">colours</th><td colspan="2" data-show="{kind}-scale">–</td>'
             f'<td data-show="{kind}-difference-scale">–</td></tr>'
         )
 

@@ -194,7 +194,7 @@ function mountLab(root, link, { keepsOn = false } = {}) {
     const now = performance.now();
     withPresent((shown, place) => {
       drawImages(shown[place]);
-      drawPlots(shown, place);
+      drawPlots(plots, shown, place);
       if (now - textAt >= TEXT_PAUSE) {
         textAt = now;
         drawTexts(shown, place, now);
@@ -215,7 +215,7 @@ function mountLab(root, link, { keepsOn = false } = {}) {
     });
   }
 
-  function drawPlots(shown, place) {
+  function drawPlots({ gap, eigenvalues, loss }, shown, place) {
     const common = {
       notes: shown,
       range: range(),
@@ -226,9 +226,9 @@ function mountLab(root, link, { keepsOn = false } = {}) {
         .map((planned) => ({ step: planned.step, words: wordsOfChange(planned.settings) })),
     };
     const parts = !state.start.tied_filter || !state.start.tied_bias || !state.start.tied_readout;
-    drawGapPlot(plots.gap, { ...common, parts, fitted: gapAxis.value === "fitted" });
-    drawEigenvaluePlot(plots.eigenvalues, common);
-    drawLossPlot(plots.loss, common);
+    drawGapPlot(gap, { ...common, parts, fitted: gapAxis.value === "fitted" });
+    drawEigenvaluePlot(eigenvalues, common);
+    drawLossPlot(loss, common);
   }
 
   const wordsOfChange = (settings) =>
@@ -283,10 +283,12 @@ function mountLab(root, link, { keepsOn = false } = {}) {
       put(`${kind}-scale`, Number.isFinite(limit) ? scaleText(limit) : "–");
       put(`${kind}-difference-scale`, scaleText(largestOf(difference(read))));
     }
-    const list = (values) => Array.from(values, (value) => finite(value, 3)).join(" ");
-    put("bias-a", finite(a.bias));
-    put("bias-b", finite(b.bias));
+    // What is written with a power of ten has room for two digits.
+    const short = (value) => finite(value, Math.abs(value) < 1e-3 ? 2 : 3);
+    put("bias-a", short(a.bias));
+    put("bias-b", short(b.bias));
     put("bias-difference", finite(a.bias - b.bias, 2));
+    const list = (values) => Array.from(values, short).join(" ");
     put("readout-a", list(a.readout));
     put("readout-b", list(b.readout));
     put("readout-difference", Array.from(difference((unit) => unit.readout), (value) => finite(value, 2)).join(" "));
@@ -417,12 +419,19 @@ function mountLab(root, link, { keepsOn = false } = {}) {
       else go();
     },
     csv: () => saveAs(`twin-filters-${step}.csv`, new Blob([csv()], { type: "text/csv" })),
-    png() {
-      const picture = pictureOf(root, { ...look, font: look.colours.font }, "Twin Filters", shows.text.textContent, keyTexts());
-      picture.toBlob((blob) => saveAs(`twin-filters-${step}.png`, blob));
-    },
+    png: () => picture().toBlob((blob) => saveAs(`twin-filters-${step}.png`, blob)),
   };
 
+  function picture() {
+    const words = { title: "Twin Filters", what: shows.text.textContent, keys: keyTexts(), settings: settingsText() };
+    let canvas;
+    withPresent((shown, place) => {
+      canvas = pictureOf(root, look, words, (copies) => drawPlots(copies, shown, place));
+    });
+    return canvas;
+  }
+
+  const settingsText = () => differencesInWords(state.start, defaultSettings()).join(", ") || "gap 10⁻⁶";
   const keyTexts = () => all(".tf-lab-key").map((key) => key.innerText.replace(/\s+/g, " ").trim());
 
   function csv() {

@@ -19,8 +19,8 @@ function describeMoment({ notes, place, settings }) {
   if (now.step === 0) return sayStart(now, settings);
   if (now.gap === 0) return sayEqual(now, settings);
   if (settings.frozen === "twin") return sayFrozen(notes, place);
-  if (start.gap === 0) return sayBroken(now, settings);
-  if (!settings.tied_readout || !settings.tied_bias || !settings.tied_filter) return sayUntied(now, start, settings);
+  if (start.gap === 0 && settings.dropout > 0) return sayBroken(now);
+  if (!settings.tied_readout || !settings.tied_bias || !settings.tied_filter) return sayUntied(now, settings);
   if (now.gap < VISIBLE && !agrees(now)) return saySurprise(notes, place, settings);
   return sayFate(notes, place, settings);
 }
@@ -32,8 +32,8 @@ function agrees({ gap, predicted }) {
 function sayDiverged(settings) {
   return {
     kind: "diverged",
-    text: `The loss is no longer a finite number: steps of learning rate ${choiceShown(settings.learning_rate)} overshoot.`,
-    why: "A smaller learning rate keeps the run finite.",
+    text: `The weights have grown beyond all bounds: steps of learning rate ${choiceShown(settings.learning_rate)} overshoot.`,
+    why: "A smaller learning rate keeps them finite.",
   };
 }
 
@@ -68,18 +68,15 @@ function sayEqual(now, settings) {
   };
 }
 
-function sayBroken(now, settings) {
-  if (settings.dropout > 0 || now.reason === "dropout") {
-    return {
-      kind: "dropout",
-      text: `Equal twins have parted: they are ${numberShown(now.gap, 2)} apart.`,
-      why: "Dropout left out one and not the other, which is a difference the gradient sees.",
-    };
-  }
-  return sayUntied(now, now, settings);
+function sayBroken(now) {
+  return {
+    kind: "dropout",
+    text: `Equal twins have parted: they are ${numberShown(now.gap, 2)} apart.`,
+    why: "Dropout left out one and not the other, which is a difference the gradient sees.",
+  };
 }
 
-function sayUntied(now, start, settings) {
+function sayUntied(now, settings) {
   if (!settings.tied_readout && settings.tied_filter) {
     return {
       kind: "readouts",
@@ -185,8 +182,8 @@ function recentGrowth(notes, place) {
   return growthOf(notes, place, (note) => note.gap, Math.max(20, notes[place].step / 20));
 }
 
-// Staying: if it went on like this for as long again, the gap would change by less than a fiftieth.
+// Staying: if it went on like this for as long again, the gap would change by less than a tenth.
 function motion(rate, step) {
-  if (!Number.isFinite(rate) || Math.abs(rate) * Math.max(step, 200) < 0.02) return "staying";
+  if (!Number.isFinite(rate) || Math.abs(rate) * Math.max(step, 200) < 0.1) return "staying";
   return rate > 0 ? "growing" : "merging";
 }
