@@ -1,5 +1,6 @@
 import numpy as np
-from threadpoolctl import threadpool_info
+import pytest
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from twinfilters import twins
 from twinfilters.data import digits
@@ -7,6 +8,13 @@ from twinfilters.network import FilterNet
 from twinfilters.optimizers import GradientDescent
 from twinfilters.stability import predict_gap
 from twinfilters.threads import one_blas_thread
+
+
+@pytest.fixture(autouse=True)
+def two_threads():
+    """Whatever the environment says, so that there is something to hold back."""
+    with threadpool_limits(2):
+        yield
 
 
 def threads():
