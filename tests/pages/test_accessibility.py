@@ -150,9 +150,11 @@ def test_reduced_motion_moves_nothing(bases, visit):
 
 
 def test_icons_and_folds_are_seen_in_forced_colours(bases, visit):
-    page, _ = visit(f"{bases['http']}/{PAGES[1]}.html", forced_colors="active")
-    pair = page.evaluate(
-        "(style => [style.color, getComputedStyle(document.body).backgroundColor])"
-        "(getComputedStyle(document.querySelector('.fa-bars'), '::before'))"
-    )
-    assert pair[0] != pair[1]
+    page, _ = visit(f"{bases['http']}/{CHAPTER}.html", forced_colors="active")
+    ground = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    for selector, ink in ((".fa-bars", "color"), ("details.tf-fold > summary", "borderRightColor")):
+        sign = page.evaluate(
+            "([selector, ink]) => getComputedStyle(document.querySelector(selector), '::before')[ink]",
+            [selector, ink],
+        )
+        assert sign != ground
