@@ -10,6 +10,7 @@ from pathlib import Path
 import nbformat
 import pytest
 import yaml
+from bs4 import BeautifulSoup
 from docutils import nodes
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
@@ -21,7 +22,7 @@ ROOT = Path(__file__).parents[1]
 
 TEXT = r"""# Twins
 
-Inline $w_a = w_b$ and displayed {eq}`eq-gap`:
+Inline $w_a = w_b$, of units ($a$ and $b$), and displayed {eq}`eq-gap`:
 
 $$
 g = \lvert w_a - w_b \rvert
@@ -111,6 +112,16 @@ def test_mathematics_is_finished_html(page):
     assert '<math xmlns="http://www.w3.org/1998/Math/MathML"' in page
     assert "mathjax.js" not in page.lower()
     assert "tex-mml-chtml" not in page
+
+
+def test_no_line_breaks_between_a_formula_and_its_punctuation(page):
+    text = BeautifulSoup(page, "html.parser").find("span", class_="math").parent
+    first, left, right = text.find_all("span", class_="math")
+    signs = [
+        ["".join(sign.stripped_strings) for sign in part.find_all("mtext")] for part in (first, left, right)
+    ]
+    assert signs == [[","], ["("], ["),"]]
+    assert [part.next_sibling for part in (first, left, right)] == [" of units ", " and ", " and displayed "]
 
 
 def test_labelled_equations_have_their_number_and_link(page):

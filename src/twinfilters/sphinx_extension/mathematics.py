@@ -20,6 +20,11 @@ from sphinx.util.math import get_node_equation_number
 
 logger = logging.getLogger(__name__)
 
+OPENING = re.compile(r"[(\[]+$")
+CLOSING = re.compile(r"^[.,;:!?)\]]+")
+# Where punctuation of a formula stands, and what counts.
+SIDES = ((-1, OPENING), (1, CLOSING))
+
 
 class KaTeXError(ValueError):
     """A formula KaTeX cannot typeset."""
@@ -29,6 +34,7 @@ def setup(app: Sphinx) -> None:
     """Register the renderer."""
     app.add_config_value("twinfilters_katex_macros", {}, "html")
     app.add_html_math_renderer("typeset", (visit_math, None), (visit_displaymath, None))
+    app.connect("doctree-resolved", hold_punctuation)
     # After all that is still written then.
     app.connect("build-finished", lambda *_: stop(), priority=950)
 
@@ -78,6 +84,29 @@ def _process() -> Popen:
     katex = Path(sphinxcontrib.__path__[0], "katex.min.js")
     script = Path(__file__).with_name("typeset.js")
     return Popen([node, script, katex], stdin=PIPE, stdout=PIPE, text=True, encoding="utf-8")
+
+
+def hold_punctuation(app: Sphinx, doctree: nodes.document, docname: str) -> None:
+    """Make the punctuation beside an inline formula part of it: a line would break between the two."""
+    if app.builder.format != "html":
+        return
+    for formula in list(doctree.findall(nodes.math)):
+        position = formula.parent.index(formula)
+        before, after = (_cut(formula.parent, position + step, mark) for step, mark in SIDES)
+        formula.children = [nodes.Text(_as_text(before) + formula.astext() + _as_text(after))]
+
+
+def _cut(parent: nodes.Element, position: int, mark: re.Pattern) -> str:
+    """Take what is marked out of a text, if there is one at this position."""
+    if not 0 <= position < len(parent) or not isinstance(parent[position], nodes.Text):
+        return ""
+    words = parent[position].astext()
+    parent[position] = nodes.Text(mark.sub("", words))
+    return "".join(mark.findall(words))
+
+
+def _as_text(punctuation: str) -> str:
+    return rf"\text{{{punctuation}}}" if punctuation else ""
 
 
 def visit_math(translator, node: nodes.math) -> None:
