@@ -133,10 +133,23 @@ def test_rule_that_parts_the_twins():
 
 
 def test_diverging_run():
-    with pytest.raises(
-        DivergedError, match=r"the merged run diverged at step \d+; try a smaller learning rate"
-    ):
-        run(pair(activation="identity"), GradientDescent(10.0), directions(), 200)
+    net = pair(activation="identity")
+    position = TransverseRun.start(net, GradientDescent(10.0), directions())
+    with pytest.raises(DivergedError, match="the merged run diverged at step") as raised:
+        for batch in batches(net, DIGITS.images, DIGITS.targets):
+            position = position.after(*batch)
+    said = f"the merged run diverged at step {position.step + 1}; try a smaller learning rate"
+    assert str(raised.value) == said
+
+
+def test_several_channels():
+    images = rng(4).normal(size=(6, 2, 5, 5))
+    targets = rng(5).normal(size=(6, 1))
+    net = twins.make_twins(FilterNet.random(rng(1), filters=3, channels=2), gap=0.3, rng=rng(2))
+    gaps = rng(3).normal(size=(20, 2))
+    position = TransverseRun.start(net, DESCENT, gaps)
+    wanted = gaps - 0.1 * transverse_hessian(position.net, images, targets, 1) @ gaps
+    assert_close(position.after(net.patches(images), targets).gaps, wanted, ROUNDING)
 
 
 @pytest.mark.parametrize("wrong", [np.zeros(3), np.zeros((3, 1)), np.full((11, 1), np.nan)])
