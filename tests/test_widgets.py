@@ -1,6 +1,7 @@
 import json
 import re
 from dataclasses import astuple
+from html import unescape
 
 import ipywidgets
 import matplotlib.pyplot as plt
@@ -14,6 +15,7 @@ from matplotlib.figure import Figure
 from twinfilters.widgets import Explore, Slider, decades, explore
 from twinfilters.widgets.controls import control
 from twinfilters.widgets.markup import widget as markup
+from twinfilters.widgets.pictures import picture
 from twinfilters.widgets.snapshot import SNAPSHOT_VARIABLE
 
 
@@ -187,6 +189,25 @@ def test_further_controls_are_for_further_arguments():
 def test_play_needs_a_slider(name):
     with pytest.raises(ValueError, match=r"play must name"):
         explore(draw, power=(1, 3), log=False, play=name)
+
+
+@pytest.mark.parametrize("kind", ["svg", "webp"])
+def test_a_picture_says_where_the_values_of_its_axes_lie(kind):
+    figure = Figure(figsize=(4, 2))
+    axes = figure.add_axes((0.1, 0.2, 0.8, 0.7))
+    axes.set(xscale="log", xlim=(1e-4, 1), ylim=(0, 7))
+    html = picture(figure, "A diagram.", kind, {"gap": (1e-4, 1e-2, 1), "decay": (0, 3.5)}).html
+    found = [json.loads(unescape(places)) for places in re.findall(r'data-places="([^"]*)"', html)]
+    assert found == [{"gap": [0.1, 0.5, 0.9], "decay": [0.8, 0.45]}] * (1 if kind == "svg" else 2)
+
+
+@pytest.mark.parametrize("other", ["log", "size", "word", "power"])
+def test_pointing_needs_two_controls_with_numbers(other):
+    def three(power, size, word):
+        return draw(power, log=False)
+
+    with pytest.raises(ValueError, match="point must name"):
+        explore(three, power=(1, 3), size=True, word=["a", "b"], point=("power", other))
 
 
 @pytest.mark.parametrize(

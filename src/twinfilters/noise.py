@@ -1,4 +1,4 @@
-r"""Noise in training, and which noise breaks the tie between identical filters (theorem 2, chapters 4 and 11).
+r"""Noise in training, and which noise breaks the tie between identical filters (chapters 4 and 11).
 
 An ingredient acts on one quantity of every step, afresh each time:
 

@@ -32,30 +32,44 @@ def side_by_side(steps):
     return [(wide, f"Rising by {steps}."), (high, f"Falling by {steps}.")]
 
 
+def diagram(gap, decay):
+    figure = Figure(figsize=(4, 3))
+    axes = figure.subplots()
+    axes.plot(gap, decay, "o", color=plotting.TWIN_A)
+    axes.set(xscale="log", xlim=(1e-7, 10), ylim=(-0.1, 0.5))
+    return figure, f"Gap {gap:g}, decay {decay:g}."
+
+
+def write_page(file, body):
+    file.write_text(
+        "<!doctype html><html lang='en'><meta charset='utf-8'><title>Twins</title>"
+        "<meta name='viewport' content='width=device-width'><link rel='stylesheet' href='explore.css'>"
+        "<script defer src='explore.js'></script><script>document.documentElement.dataset.theme ="
+        "matchMedia('(prefers-color-scheme: dark)').matches ? 'dark' : 'light'</script>"
+        "<style>body { background: var(--tf-paper); color: var(--tf-ink) }</style><main>"
+        f"<h1>Twins</h1>{body}</main></html>",
+        encoding="utf-8",
+    )
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """Write the page as a build does."""
+    """Write the pages as a build does."""
     folder = tmp_path_factory.mktemp("widgets")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv(SNAPSHOT_VARIABLE, str(folder / NAME))
         shown = [
             explore(draw, steps=(1, 6), gap=decades(1e-6, 1), tied=True, play="steps", units={"gap": "px"}),
             explore(side_by_side, steps=(1, 3)),
+            explore(diagram, gap=decades(1e-6, 1), decay=(0.0, 0.4, 0.1), point=("gap", "decay")),
         ]
-        first, second = (widget._repr_mimebundle_()["text/html"] for widget in shown)
+        first, second, third = (widget._repr_mimebundle_()["text/html"] for widget in shown)
     (folder / "explore.css").write_text(style(), encoding="utf-8")
     (folder / "explore.js").write_text(page_script(), encoding="utf-8")
     (folder / "favicon.ico").write_bytes(b"")
-    (folder / "page.html").write_text(
-        "<!doctype html><html lang='en'><meta charset='utf-8'><title>Twins</title>"
-        "<meta name='viewport' content='width=device-width'><link rel='stylesheet' href='explore.css'>"
-        "<script defer src='explore.js'></script><script>document.documentElement.dataset.theme ="
-        "matchMedia('(prefers-color-scheme: dark)').matches ? 'dark' : 'light'</script>"
-        "<style>body { background: var(--tf-paper); color: var(--tf-ink) }</style><main>"
-        f"<h1>Twins</h1>{TEXT}{first}<p id='below'>Below.</p>{FAR}{second}"
-        f"<h2 id='end'>End</h2>{TEXT * 4}</main></html>",
-        encoding="utf-8",
-    )
+    body = f"{TEXT}{first}<p id='below'>Below.</p>{FAR}{second}<h2 id='end'>End</h2>{TEXT * 4}"
+    write_page(folder / "page.html", body)
+    write_page(folder / "diagram.html", third)
     return folder
 
 
@@ -337,6 +351,54 @@ def test_a_click_on_the_picture_leads_to_its_slider(url, visit):
     expect(control(page, "steps")).to_be_focused()
     page.keyboard.press("ArrowRight")
     expect(parts(page)[1]).to_contain_text("Steps 4")
+
+
+# --- pointing
+
+
+def middle_of_the_dot(page):
+    """Where the diagram shows its values."""
+    box = page.locator(".tf-picture use, .tf-picture path[style*='twin-a']").last.bounding_box()
+    return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+
+
+def move_by_keyboard(page, **values):
+    for name, value in values.items():
+        slider = control(page, name)
+        while int(slider.input_value()) != value:
+            slider.press("ArrowRight" if int(slider.input_value()) < value else "ArrowLeft")
+
+
+@pytest.mark.parametrize("options", [{"viewport": {"width": 1280, "height": 800}}, TOUCH])
+def test_pointing_into_a_diagram_sets_both_its_controls(options, folder, serve, visit):
+    page, troubles = visit(f"{serve(folder)}/diagram.html", **options)
+    move_by_keyboard(page, gap=5, decay=3)
+    expect(parts(page)[1]).to_have_text("Gap 0.1, decay 0.3.")
+    there = middle_of_the_dot(page)
+    move_by_keyboard(page, gap=1, decay=0)
+    expect(parts(page)[1]).to_have_text("Gap 1e-05, decay 0.")
+    if options is TOUCH:
+        page.touchscreen.tap(*there)
+    else:
+        page.mouse.click(there[0] + 3, there[1] - 3)
+    expect(parts(page)[1]).to_have_text("Gap 0.1, decay 0.3.")
+    assert [control(page, name).input_value() for name in ("gap", "decay")] == ["5", "3"]
+    assert troubles == []
+
+
+def test_dragging_through_a_diagram(folder, serve, visit):
+    page, troubles = visit(f"{serve(folder)}/diagram.html")
+    move_by_keyboard(page, gap=0, decay=0)
+    start = middle_of_the_dot(page)
+    move_by_keyboard(page, gap=6, decay=4)
+    end = middle_of_the_dot(page)
+    page.mouse.move(*start)
+    page.mouse.down()
+    page.mouse.move(*end, steps=9)
+    page.mouse.up()
+    expect(parts(page)[1]).to_have_text("Gap 1, decay 0.4.")
+    page.wait_for_url("**#gap=1&decay=0.4")
+    assert troubles == []
 
 
 # --- the address

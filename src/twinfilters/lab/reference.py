@@ -225,7 +225,7 @@ class Prediction:
     r"""The gap that theory predicts, from some step on.
 
     Free twins: their merged network is trained beside them, on the same images and targets, and the difference
-    $d=\theta_0-\theta_1$ follows $d\leftarrow(I-\alpha T)d$ (chapter 7, theorem 4); with momentum and weight decay,
+    $d=\theta_0-\theta_1$ follows $d\leftarrow(I-\alpha T)d$ (chapter 7); with momentum and weight decay,
     which are linear, the rule of the run with $Td$ for a gradient: :func:`twinfilters.stability.predict_gap`.
 
     A frozen twin: seen from it, the other one follows the gradient there, $g+(T+\Gamma)d$ (chapter 9).

@@ -7,9 +7,10 @@ place, and complex numbers are taken as an analytic function takes them, so that
 complex step (chapter 7).
 
 Whether twins stay twins depends on one property of the rule: that swapping two units and then updating gives the same
-as updating and then swapping. Then it *commutes with the swap*, and identical units remain identical (theorem 2,
-chapter 4). Every rule here does, as long as both units have the same learning rates, and :class:`Freeze` leaves out
-both or neither. In position-blind arithmetic the gap of exact twins is then 0 to the last bit.
+as updating and then swapping. Then it *commutes with the swap*, and identical units remain identical
+(commuting updates, chapter 4). Every rule here does, as long as both units have the same learning rates, and
+:class:`Freeze` leaves out both or neither. In position-blind arithmetic the gap of exact twins is then 0 to the last
+bit.
 
 The rules are those of PyTorch, with its conventions. What changes a gradient or a step in a way that does not depend
 on the rule is wrapped around it: ``ClipNorm(WeightDecay(Adam(0.01), 1e-4), 1.0)`` clips, then decays, then steps.

@@ -36,7 +36,7 @@ class WeightDecay(_Wrapper):
     r"""Add $\frac\lambda2\lVert\theta\rVert^2$ to the loss: $g\leftarrow g+\lambda\theta$. Commutes with the swap.
 
     Coupled to the rule, as ``weight_decay`` of torch.optim.SGD and Adam. It adds $\lambda I$ to the transverse Hessian
-    (theorem 4, chapter 7).
+    (chapter 7, transverse dynamics).
 
     Parameters
     ----------

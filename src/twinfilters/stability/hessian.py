@@ -41,7 +41,7 @@ SYMMETRY = 1e-10
 def transverse_hessian(
     net: FilterNet, images: ArrayLike, targets: ArrayLike, unit: int
 ) -> Inexact[np.ndarray, "U U"]:
-    r"""Matrix $T$ of the gap's equation of motion, $\dot v=-T\,v$ (chapter 7, theorem 4).
+    r"""Matrix $T$ of the gap's equation of motion, $\dot v=-T\,v$ (chapter 7, transverse dynamics).
 
     Parameters
     ----------
@@ -102,7 +102,7 @@ def transverse_blocks(
 def growth_rate(matrix: ArrayLike) -> float:
     r"""Fastest exponential growth rate of the gap between twin filters, $\rho=-\lambda_{\min}(T)$.
 
-    Chapter 8, theorem 5. Positive: the twins part. One step of descent multiplies the gap along that direction by
+    Chapter 8. Positive: the twins part. One step of descent multiplies the gap along that direction by
     $1+\alpha\rho$.
 
     Parameters
@@ -150,7 +150,7 @@ def fastest_direction(matrix: ArrayLike) -> Inexact[np.ndarray, " U"]:
 
 
 def growth_bound(splitting: ArrayLike, coupling: ArrayLike) -> float:
-    r"""Growth that trainable readouts guarantee, $\rho\ge\frac12\big(\sqrt{s^2+4\lVert g\rVert^2}-s\big)$ (theorem 5).
+    r"""Growth that trainable readouts guarantee, $\rho\ge\frac12\big(\sqrt{s^2+4\lVert g\rVert^2}-s\big)$ (chapter 8).
 
     For one output $g=G$ and $s=\hat g^\top S\hat g$. Several outputs: each singular value $\lVert g\rVert$ of $G$, with
     its direction $\hat g$ among the filters, gives such a bound; the result is the best of them. Positive unless $G=0$:

@@ -1,8 +1,8 @@
 r"""The gap between twins, predicted along the merged run, and how much a run can amplify any gap.
 
-For descent $v_t=\prod_{s<t}(I-\alpha T_s)\,v_0$ (chapter 7, theorem 4); for any rule the product of its derivatives,
-see :mod:`twinfilters.stability.transverse`. The largest singular value of that product is the amplification budget of
-the run (chapter 8, theorem 5).
+For descent $v_t=\prod_{s<t}(I-\alpha T_s)\,v_0$ (chapter 7, transverse dynamics); for any rule the product of its
+derivatives, see :mod:`twinfilters.stability.transverse`. The largest singular value of that product is the
+amplification budget of the run (chapter 8).
 """
 
 from collections.abc import Iterator, Sequence
@@ -90,7 +90,7 @@ def predict_gap(
     noise: Sequence[Ingredient] = (),
     rng: np.random.Generator | None = None,
 ) -> GapPrediction:
-    r"""Predict the gap between units i and j from the run of their centre alone (chapter 7, theorem 4).
+    r"""Predict the gap between units i and j from the run of their centre alone (chapter 7, transverse dynamics).
 
     Parameters
     ----------
@@ -139,7 +139,7 @@ def amplification_budget(
     noise: Sequence[Ingredient] = (),
     rng: np.random.Generator | None = None,
 ) -> Amplification:
-    r"""How much a run can amplify a gap, $\lVert\prod_t(I-\alpha T_t)\rVert$ (chapter 8, theorem 5).
+    r"""How much a run can amplify a gap, $\lVert\prod_t(I-\alpha T_t)\rVert$ (chapter 8, the budget of a run).
 
     Twins of gap $\varepsilon$ become visibly different only when $\varepsilon$ times the budget reaches the size of a
     weight.

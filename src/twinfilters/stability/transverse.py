@@ -1,7 +1,7 @@
 r"""The merged run of two twins, and the gaps that open along it.
 
 To first order in the half-gap $v$ the centre of the twins moves as if they were exact twins, and the gap obeys
-(chapter 7, theorem 4)
+(chapter 7, transverse dynamics)
 
 $$v_{t+1}=(I-\alpha T_t)\,v_t\quad\text{for descent},\qquad
 (v,\dot s)_{t+1}=\partial U_t\,(v,T_tv,\dot s)_t\quad\text{for any rule }U,$$

@@ -79,6 +79,7 @@ function mount(model, root) {
   reset.addEventListener("click", () => go(start));
   const slider = (root.querySelector(".tf-play")?.closest(".tf-control") ?? root).querySelector("[type=range]");
   if (slider) swipe(pictures.row, slider, ask);
+  point(pictures.row, (index) => go({ ...panel.read(), ...index }));
   model.on("change:_shown", show);
   show();
   return { root, panel, start, go, close: () => model.off("change:_shown", show) };

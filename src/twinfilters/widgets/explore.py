@@ -1,8 +1,9 @@
 """`explore`: the `interact` that survives without a kernel."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from inspect import Parameter, signature
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +16,12 @@ from twinfilters.plotting import theme_css
 from twinfilters.widgets.controls import NO_DEFAULT, Control, control
 from twinfilters.widgets.frames import draw_frame
 from twinfilters.widgets.markup import describe, widget
-from twinfilters.widgets.pictures import Picture
+from twinfilters.widgets.pictures import Picture, Point
 from twinfilters.widgets.snapshot import building, snapshot
 
 HERE = Path(__file__).parent
 # The front end, in the order in which a script reads it; the built page adds a host.
-FRONT_END = ("controls.js", "pictures.js", "play.js", "swipe.js", "explore.js")
+FRONT_END = ("controls.js", "pictures.js", "play.js", "swipe.js", "point.js", "explore.js")
 
 
 def front_end() -> str:
@@ -40,6 +41,7 @@ def explore(
     labels: Mapping[str, str] | None = None,
     units: Mapping[str, str] | None = None,
     play: str | None = None,
+    point: Sequence[str] | None = None,
     **controls: Any,
 ) -> "Explore":
     """Let the reader move the arguments of a function that draws a figure.
@@ -55,6 +57,8 @@ def explore(
     labels : name of a control -> text beside it.
     units : name of a control -> unit behind its values.
     play : name of a slider that gets a play button.
+    point : names of two controls with numbers, which are the axes of the first axes of the first figure: pointing
+        into it sets both.
     **controls : one abbreviation for each argument of ``draw``, as `ipywidgets.interact` takes them, see
         `twinfilters.widgets.controls.control`. An argument that is not named is controlled by its default value
         where that is an abbreviation, else it keeps it.
@@ -86,7 +90,7 @@ def explore(
     'From 1 to 8, n to the power 3 grows to 512.'
     """
     given = _abbreviations(draw, controls)
-    for option, names in (("labels", labels), ("units", units), ("play", play and [play])):
+    for option, names in (("labels", labels), ("units", units), ("play", play and [play]), ("point", point)):
         if unknown := set(names or ()) - set(given):
             raise ValueError(f"{option} must name controls out of {sorted(given)}, got {sorted(unknown)}")
     labels, units = dict(labels or {}), dict(units or {})
@@ -96,7 +100,17 @@ def explore(
     ]
     if play and not any(entry.name == play and entry.kind == "range" for entry in made):
         raise ValueError(f"play must name a slider, and {play!r} is none")
-    return Explore(draw, made, play)
+    return Explore(draw, made, play, _axes_of(point, made))
+
+
+def _axes_of(point: Sequence[str] | None, controls: list[Control]) -> Point | None:
+    if point is None:
+        return None
+    values = {entry.name: entry.values for entry in controls if entry.kind in ("range", "select")}
+    numbers = [name for name in values if all(isinstance(value, Real) for value in values[name])]
+    if len(point) != 2 or len(set(point) & set(numbers)) != 2:
+        raise ValueError(f"point must name two controls with numbers, out of {numbers}, got {point!r}")
+    return {name: values[name] for name in point}
 
 
 def _abbreviations(draw: Callable, controls: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
@@ -147,11 +161,17 @@ class Explore(anywidget.AnyWidget, ipywidgets.ValueWidget):
     _shown = traitlets.Dict().tag(sync=True)
 
     def __init__(
-        self, draw: Callable, controls: list[Control], play: str | None = None, **kwargs: Any
+        self,
+        draw: Callable,
+        controls: list[Control],
+        play: str | None = None,
+        point: Point | None = None,
+        **kwargs: Any,
     ) -> None:
         self._draw = draw
         self._controls = {entry.name: entry for entry in controls}
         self._play = play
+        self._point = point
         self._serial = ""
         self._frame = ()
         super().__init__(**kwargs)
@@ -204,7 +224,7 @@ class Explore(anywidget.AnyWidget, ipywidgets.ValueWidget):
         )
 
     def _show_frame(self) -> None:
-        frame = draw_frame(self._draw, self.value)
+        frame = draw_frame(self._draw, self.value, point=self._point)
         self._frame = tuple(
             replace(picture, description=picture.description or self._values_in_words()) for picture in frame
         )
@@ -240,6 +260,7 @@ class Explore(anywidget.AnyWidget, ipywidgets.ValueWidget):
             self._draw,
             [replace(entry, initial=indices[name]) for name, entry in self._controls.items()],
             play=self._play,
+            point=self._point,
             max_frames=self.max_frames,
             max_bytes=self.max_bytes,
         )

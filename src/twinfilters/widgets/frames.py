@@ -29,7 +29,7 @@ from tqdm import tqdm
 
 from twinfilters.widgets.cache import FrameCache
 from twinfilters.widgets.controls import Control
-from twinfilters.widgets.pictures import Picture, picture
+from twinfilters.widgets.pictures import Picture, Point, picture
 
 Frame = tuple[Picture, ...]
 # Seconds of drawing from which on it pays to start processes.
@@ -41,7 +41,12 @@ TERMINAL = Path("CON" if os.name == "nt" else "/dev/tty")
 
 
 def draw_frame(
-    draw: Callable, values: dict[str, Any], *, kind: str = "svg", described: bool = False
+    draw: Callable,
+    values: dict[str, Any],
+    *,
+    kind: str = "svg",
+    described: bool = False,
+    point: Point | None = None,
 ) -> Frame:
     """Call ``draw`` and render its figures; figures made on the way are closed.
 
@@ -51,6 +56,7 @@ def draw_frame(
     values : its keyword arguments.
     kind : "svg" or "webp".
     described : insist on the descriptions.
+    point : the controls that pointing into the first picture sets, as in `pictures.picture`.
 
     Raises
     ------
@@ -70,7 +76,10 @@ def draw_frame(
                 "draw must return a pair (figure, description) to go into the book: the description is what a "
                 "reader who does not see the picture gets"
             )
-        return tuple(picture(figure, " ".join(text.split()), kind) for figure, text in pairs)
+        return tuple(
+            picture(figure, " ".join(text.split()), kind, None if number else point)
+            for number, (figure, text) in enumerate(pairs)
+        )
     finally:
         for number in set(plt.get_fignums()) - already_open:
             plt.close(number)
@@ -90,6 +99,7 @@ def draw_frames(
     *,
     kind: str,
     cache: FrameCache,
+    point: Point | None = None,
     processes: int | None = None,
 ) -> Iterator[Frame]:
     """Give the frame of each combination, in order, as soon as it is there.
@@ -100,39 +110,40 @@ def draw_frames(
     many : its keyword arguments, each time.
     kind : "svg" or "webp".
     cache : where frames are looked up and kept.
+    point : as in :func:`draw_frame`.
     processes : that draw; if None, as many as there are cores, where that pays.
 
     Raises
     ------
     Exception : what ``draw`` raises, with a note that names the values.
     """
-    kept = [cache.get(kind, values) for values in many]
+    kept = [cache.get(kind, point, values) for values in many]
     missing = [values for values, frame in zip(many, kept, strict=True) if frame is None]
-    drawn = _draw_all(partial(_attempt, draw, kind), missing, processes)
+    drawn = _draw_all(partial(_attempt, draw, kind, point), missing, processes)
     with closing(drawn), _progress(total=len(many)) as bar:
         for values, frame in zip(many, kept, strict=True):
             if frame is not None:
                 yield tuple(Picture(*entries) for entries in frame)
             else:
                 # Where it failed elsewhere it fails here, too, in sight of the reader of the traceback.
-                frame = next(drawn) or _draw_here(draw, kind, values)
-                cache.put([astuple(picture) for picture in frame], kind, values)
+                frame = next(drawn) or _draw_here(draw, kind, point, values)
+                cache.put([astuple(picture) for picture in frame], kind, point, values)
                 yield frame
             bar.update()
 
 
-def _attempt(draw: Callable, kind: str, values: dict[str, Any]) -> Frame | None:
+def _attempt(draw: Callable, kind: str, point: Point | None, values: dict[str, Any]) -> Frame | None:
     try:
-        return _draw_here(draw, kind, values)
+        return _draw_here(draw, kind, point, values)
     except Exception:
         return None
 
 
-def _draw_here(draw: Callable, kind: str, values: dict[str, Any]) -> Frame:
+def _draw_here(draw: Callable, kind: str, point: Point | None, values: dict[str, Any]) -> Frame:
     try:
         # With more threads sums are taken in another order, and the last digits change.
         with threadpool_limits(1):
-            return draw_frame(draw, values, kind=kind, described=True)
+            return draw_frame(draw, values, kind=kind, described=True, point=point)
     except Exception as error:
         call = ", ".join(f"{name}={value!r}" for name, value in values.items())
         error.add_note(f"while calling draw({call})")

@@ -7,8 +7,9 @@ light and for dark pages, at two pixels for each of the page.
 import base64
 import html
 import io
+import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import matplotlib as mpl
@@ -25,6 +26,8 @@ PREFIX = "@@"
 PIXELS_PER_INCH = 96
 DENSITY = 2
 Colour = tuple[float, float, float]
+# Two controls by name, with their values: the one along the horizontal axis, the one along the vertical axis.
+Point = Mapping[str, Sequence[float]]
 # Colours of light pages -> those of dark ones.
 DARK = {to_rgb(light): to_rgb(dark) for light, dark in THEME.values()}
 DARK[to_rgb(BLACK)] = to_rgb(THEME["ink"][1])
@@ -57,7 +60,7 @@ class Picture:
         )
 
 
-def picture(figure: Figure, description: str, kind: str = "svg") -> Picture:
+def picture(figure: Figure, description: str, kind: str = "svg", point: Point | None = None) -> Picture:
     """Render a figure.
 
     Parameters
@@ -65,11 +68,28 @@ def picture(figure: Figure, description: str, kind: str = "svg") -> Picture:
     figure : drawn.
     description : what it shows, in words.
     kind : "svg" or "webp".
+    point : control along the horizontal axis -> its values, and the same for the vertical axis, where pointing into
+        the picture sets both.
     """
     _make_room(figure)
     width, height = (round(inches * PIXELS_PER_INCH) for inches in figure.get_size_inches())
     content = {"svg": _svg, "webp": _webp}[kind](figure, width)
+    if point:
+        places = html.escape(json.dumps(_places(figure, point)))
+        content = re.sub("<(svg|img)", rf'<\1 data-places="{places}"', content)
     return Picture(content, width, height, description)
+
+
+def _places(figure: Figure, point: Point) -> dict[str, list[float]]:
+    """Where the values of both controls lie, in parts of the picture's width from the left and height from the top."""
+    axes = figure.axes[0]
+    (across, xs), (up, ys) = point.items()
+    corner = axes.get_xlim()[0], axes.get_ylim()[0]
+    in_figure = axes.transData + figure.transFigure.inverted()
+    return {
+        across: [round(float(in_figure.transform((x, corner[1]))[0]), 4) for x in xs],
+        up: [round(float(1 - in_figure.transform((corner[0], y))[1]), 4) for y in ys],
+    }
 
 
 def _make_room(figure: Figure) -> None:

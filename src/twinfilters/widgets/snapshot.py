@@ -11,7 +11,7 @@ from twinfilters.widgets.cache import FrameCache, write_whole
 from twinfilters.widgets.controls import Control
 from twinfilters.widgets.frames import combinations, draw_frames
 from twinfilters.widgets.markup import boxes_of, describe, widget
-from twinfilters.widgets.pictures import KINDS
+from twinfilters.widgets.pictures import KINDS, Point
 from twinfilters.widgets.store import Store
 
 # Names the folder that receives the frames. Set while the book is built, and only then.
@@ -28,7 +28,13 @@ def building() -> bool:
 
 
 def snapshot(
-    draw: Callable, controls: Sequence[Control], *, play: str | None, max_frames: int, max_bytes: int
+    draw: Callable,
+    controls: Sequence[Control],
+    *,
+    play: str | None,
+    max_frames: int,
+    max_bytes: int,
+    point: Point | None = None,
 ) -> str:
     """Draw every combination, store the frames in one script, and return the HTML that uses them.
 
@@ -37,6 +43,7 @@ def snapshot(
     draw, controls, play : as in `explore`.
     max_frames : number of combinations allowed.
     max_bytes : compressed size allowed.
+    point : as in `frames.draw_frame`.
 
     Raises
     ------
@@ -51,9 +58,10 @@ def snapshot(
         )
     folder = Path(os.environ[SNAPSHOT_VARIABLE])
     many, cache = combinations(controls), FrameCache(folder / "cache", draw)
-    kind = min(KINDS, key=lambda kind: _expected_size(draw, many, kind, cache))
+    drawn = partial(draw_frames, draw, cache=cache, point=point)
+    kind = min(KINDS, key=lambda kind: _expected_size(drawn, many, kind))
     store = Store()
-    with closing(draw_frames(draw, many, kind=kind, cache=cache)) as frames:
+    with closing(drawn(many, kind=kind)) as frames:
         for frame in frames:
             store.add(frame)
             if store.size > max_bytes:
@@ -65,11 +73,11 @@ def snapshot(
     return _page(store, controls, play, folder)
 
 
-def _expected_size(draw: Callable, many: Sequence[dict], kind: str, cache: FrameCache) -> float:
+def _expected_size(drawn: Callable, many: Sequence[dict], kind: str) -> float:
     """Size of all frames of a kind, as far as a few of them tell: the first brings along what the others share."""
     sample = many[:: max(1, len(many) // SAMPLE)][:SAMPLE]
     store, sizes = Store(), []
-    for frame in draw_frames(draw, sample, kind=kind, cache=cache):
+    for frame in drawn(sample, kind=kind):
         store.add(frame)
         sizes.append(store.size)
     return sizes[0] + (sizes[-1] - sizes[0]) / max(1, len(sample) - 1) * (len(many) - 1)
