@@ -1,6 +1,6 @@
 """A network brought to rest: all gradients of the loss vanish (chapters 8 and 9).
 
-Descent takes long to come near such a point. A quasi-Newton method takes a hundred steps, and rests to nine digits.
+Descent takes long to come near such a point. A quasi-Newton method takes some hundred steps.
 """
 
 import numpy as np
