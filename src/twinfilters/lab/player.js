@@ -1,7 +1,7 @@
 // Frames: trains as many steps between two pictures as the speed asks for and the time allows.
 
 // Milliseconds of a frame that training may take, so that 60 pictures a second remain.
-const BUDGET = 9;
+const BUDGET = 10;
 const SPEEDS = { slow: 6, steady: 60, fast: 600, fastest: Infinity };
 // Who asked for less motion sees two pictures a second; the training goes on at its speed.
 const STILL = 500;
