@@ -207,6 +207,9 @@ def test_prop_frozen_twin(seed, measured):
     assert lowest <= np.linalg.eigvalsh(T + gamma)[0] + ROUNDING
     y = slice(len(own), None)
     assert np.linalg.eigvalsh(M[y, y])[0] > 0
+    half = np.linalg.eigvalsh(T)[0] / 2
+    assert np.linalg.eigvalsh(M)[0] > -1e-9
+    measured("lowest eigenvalue over half of that of free twins", lowest / half, at_most=1)
     schur = M[m, m] - M[m, y] @ np.linalg.inv(M[y, y]) @ M[y, m]
     assert (lowest > 0) == (np.linalg.eigvalsh(T + schur / 2)[0] > 0) == (seed == 21)
 
