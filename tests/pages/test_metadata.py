@@ -173,6 +173,8 @@ def test_a_missing_address_shows_the_book(missing, host, visit):
     assert len(troubles) == 2
     assert page.locator(".bd-article h1").inner_text() == "Page not found"
     assert page.evaluate("getComputedStyle(document.documentElement).getPropertyValue('--tf-ink')")
+    # What is still on its way, such as the icon, would be given up by going on.
+    page.wait_for_load_state("networkidle")
     page.get_by_role("searchbox").first.fill("softmax")
     page.keyboard.press("Enter")
     page.locator("#search-results li a").first.click()
