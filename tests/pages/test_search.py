@@ -17,7 +17,7 @@ QUERIES = {
     "an exercise": ("mirror twins", "Exercise (Mirror twins)", "tanh"),
     "code": ("gradient_distances cells", "The whole table", "gradient"),
     "what code printed": ("training images correct", "Look", "correct"),
-    "a caption": ("orange negative scale", "Look", "orange"),
+    "a caption": ("orange negative scale six twins", "Look", "orange"),
     "the description of a picture": ("pattern side by side pixels", "Look", "pixels"),
     "a source": ("Fukumizu Amari plateaus", "Bibliography", "plateaus"),
     "a misspelt word": ("gradeint readuot", None, "gradient"),
