@@ -196,9 +196,9 @@ def test_a_picture_says_where_the_values_of_its_axes_lie(kind):
     figure = Figure(figsize=(4, 2))
     axes = figure.add_axes((0.1, 0.2, 0.8, 0.7))
     axes.set(xscale="log", xlim=(1e-4, 1), ylim=(0, 7))
-    html = picture(figure, "A diagram.", kind, {"gap": (1e-4, 1e-2, 1), "decay": (0, 3.5)}).html
+    html = picture(figure, "A diagram.", kind, {"gap": (1e-4, 1e-2, 1), "λ": (0, 3.5)}).html
     found = [json.loads(unescape(places)) for places in re.findall(r'data-places="([^"]*)"', html)]
-    assert found == [{"gap": [0.1, 0.5, 0.9], "decay": [0.8, 0.45]}] * (1 if kind == "svg" else 2)
+    assert found == [{"gap": [0.1, 0.5, 0.9], "λ": [0.8, 0.45]}] * (1 if kind == "svg" else 2)
 
 
 @pytest.mark.parametrize("other", ["log", "size", "word", "power"])

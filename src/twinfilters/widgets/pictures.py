@@ -75,8 +75,9 @@ def picture(figure: Figure, description: str, kind: str = "svg", point: Point | 
     width, height = (round(inches * PIXELS_PER_INCH) for inches in figure.get_size_inches())
     content = {"svg": _svg, "webp": _webp}[kind](figure, width)
     if point:
-        places = html.escape(json.dumps(_places(figure, point)))
-        content = re.sub("<(svg|img)", rf'<\1 data-places="{places}"', content)
+        places = html.escape(json.dumps(_places(figure, point), ensure_ascii=False))
+        for element in ("<svg", "<img"):
+            content = content.replace(element, f'{element} data-places="{places}"')
     return Picture(content, width, height, description)
 
 
