@@ -140,8 +140,12 @@ def letters(text):
 UP_TO_A_FORMULA = """p => {
   const copy = p.cloneNode(true);
   const formula = copy.querySelector(".math");
-  while (formula?.nextSibling) formula.nextSibling.remove();
-  formula?.remove();
+  if (formula) {
+    const rest = document.createRange();
+    rest.setStartBefore(formula);
+    rest.setEndAfter(copy.lastChild);
+    rest.deleteContents();
+  }
   return copy.textContent;
 }"""
 

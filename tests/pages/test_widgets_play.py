@@ -35,7 +35,8 @@ drawn = []
 for number, kind, index in json.loads({samples!r}):
     widget = displayed[number]
     values = {{name: entry.values[index.get(name, 0)] for name, entry in widget._controls.items()}}
-    drawn.append([[one.html, one.description] for one in draw_frame(widget._draw, values, kind=kind)])
+    frame = draw_frame(widget._draw, values, kind=kind, point=widget._point)
+    drawn.append([[one.html, one.description] for one in frame])
 Path({file!r}).write_text(json.dumps(drawn), encoding="utf-8")
 """
 # What a page shows when it is at rest: the position of each control, and each picture with its alternative text.
