@@ -32,6 +32,8 @@ $$ (eq-gap)
 a &= b \\
 c &= d
 \end{align}
+
+Play {experiment}`exact-twins` and {experiment}`a noisy run <noise>`.
 """
 FIGURE = """import matplotlib.pyplot as plt
 from twinfilters import plotting
@@ -61,6 +63,7 @@ def write_book(folder, *, alt="A rising line.", text=TEXT):
     del config["html"]["favicon"]
     sphinx = config["sphinx"]["config"]
     sphinx["extensions"].remove("sphinxcontrib.bibtex")
+    sphinx["twinfilters_lab_page"] = "page"
     sphinx["html_static_path"] = [str(ROOT / "book" / "assets")]
     for kind in ("assets", "styles", "scripts"):
         sphinx[f"twinfilters_{kind}"] = str(ROOT / "book" / kind)
@@ -124,6 +127,14 @@ def test_no_line_breaks_between_a_formula_and_its_punctuation(page):
     assert [part.next_sibling for part in (first, left, right)] == [" of units ", " and ", " and displayed "]
 
 
+def test_experiments_of_the_lab_are_linked_by_their_titles(page):
+    links = BeautifulSoup(page, "html.parser").select("a[href*='#preset=']")
+    assert [(link["href"], link.text) for link in links] == [
+        ("#preset=exact-twins", "Exact twins"),
+        ("#preset=noise", "a noisy run"),
+    ]
+
+
 def test_labelled_equations_have_their_number_and_link(page):
     assert re.search(r'<div class="math tf-equation[^>]*id="equation-eq-gap"', page)
     assert '<span class="eqno">(1)' in page
@@ -179,15 +190,14 @@ def test_lost_frames_execute_the_notebook_again(built, build):
     assert (built / f"_build/html/_static/twinfilters-explore/{key}.js").is_file()
 
 
-def test_a_figure_without_alternative_text_and_a_formula_that_is_wrong_are_warnings_that_stay(
-    tmp_path, build
-):
-    write_book(tmp_path, alt="", text=TEXT + "\nWrong: $\\fraction{1}{2}$\n")
+def test_missing_words_wrong_formulas_and_unknown_experiments_are_warnings_that_stay(tmp_path, build):
+    write_book(tmp_path, alt="", text=TEXT + "\nWrong: $\\fraction{1}{2}$ and {experiment}`fusion`\n")
     for _ in range(2):
         status, said = build(tmp_path)
         assert status != 0
         assert "a figure has no alternative text: put mystnb.image.alt" in said
         assert "KaTeX cannot typeset '\\\\fraction{1}{2}'" in said
+        assert "'experiment' reference target not found: fusion" in said
 
 
 def test_hash_sees_names_and_contents_but_no_caches(tmp_path):

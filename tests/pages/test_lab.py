@@ -5,11 +5,14 @@ import gzip
 import io
 import json
 import re
+from urllib.parse import urljoin
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
+from bs4 import BeautifulSoup
 from playwright.sync_api import expect
 
+from contents import PAGES
 from twinfilters.lab.markup import PRESETS
 from twinfilters.lab.markup import page as lab_page
 from twinfilters.lab.scripts import style
@@ -553,3 +556,15 @@ def test_the_tour_links_to_every_preset(bases, opened):
     ]
     links.nth(5).click()
     expect(page.locator("[data-preset=noise]")).to_have_attribute("aria-pressed", "true")
+
+
+def test_chapters_lead_to_every_experiment(book, bases, opened):
+    leading = {}
+    for name in PAGES:
+        text = BeautifulSoup((book / f"{name}.html").read_text(encoding="utf-8"), "html.parser")
+        for link in text.select("article a[href*='lab.html#preset=']"):
+            leading[link["href"].partition("#preset=")[2]] = (name, link["href"])
+    assert set(leading) == {preset["name"] for preset in PRESETS}
+    name, href = leading["relu-kicks"]
+    page = opened(urljoin(f"{bases['http']}/{name}.html", href))
+    expect(page.locator("[data-preset=relu-kicks]")).to_have_attribute("aria-pressed", "true")

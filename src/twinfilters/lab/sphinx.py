@@ -2,14 +2,20 @@
 
 The script is one classic file, because a page from a file may load no modules. A page with a lab loads a few lines that
 fetch it when the page is there and the lab comes near.
+
+``{experiment}`a-millionth` `` is a link to one of the lab's experiments, on the page that `twinfilters_lab_page` names.
 """
 
 import hashlib
+import json
 from pathlib import Path
 
 from docutils import nodes
+from sphinx.addnodes import pending_xref
 from sphinx.application import Sphinx
 from sphinx.errors import ExtensionError
+from sphinx.roles import XRefRole
+from sphinx.util.nodes import make_refnode
 
 from twinfilters.lab.scripts import HERE, front_end, style
 
@@ -28,6 +34,9 @@ def setup(app: Sphinx) -> dict:
         lambda app, env, docnames, other: pages_with_labs(env).update(pages_with_labs(other)),
     )
     app.connect("html-page-context", load_script)
+    app.add_config_value("twinfilters_lab_page", "", "env", str)
+    app.add_role("experiment", ExperimentRole(innernodeclass=nodes.inline, warn_dangling=True))
+    app.connect("missing-reference", resolve_experiment)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
 
 
@@ -77,6 +86,29 @@ def load_script(app: Sphinx, pagename: str, *_) -> None:
     """Load the lines that fetch the lab on the pages that have one."""
     if pagename in pages_with_labs(app.env):
         app.add_js_file(f"{NAME}-near.js", loading_method="defer")
+
+
+class ExperimentRole(XRefRole):
+    """Names an experiment of the lab, and shows its title or, as in ``{experiment}`text <name>` ``, another text."""
+
+    def process_link(self, env, refnode, has_explicit_title, title, target):
+        """Give the text of the link and its target."""
+        return title if has_explicit_title else experiments().get(target, title), target
+
+
+def experiments() -> dict[str, str]:
+    """Title of each experiment of the lab, by its name."""
+    return {preset["name"]: preset["title"] for preset in json.loads(_read("presets.json"))}
+
+
+def resolve_experiment(app: Sphinx, env, node: pending_xref, content: nodes.Node) -> nodes.Node | None:
+    """Give the link to an experiment; None, and so a warning, where there is none of that name or no page for it."""
+    page, name = env.config.twinfilters_lab_page, node["reftarget"]
+    if node["reftype"] != "experiment" or name not in experiments() or page not in env.found_docs:
+        return None
+    # On paper nothing plays: there the link leads to the page.
+    fragment = None if app.builder.name == "singlehtml" else f"preset={name}"
+    return make_refnode(app.builder, node["refdoc"], page, fragment, content)
 
 
 def _read(name: str) -> str:
