@@ -28,46 +28,53 @@ CHROMIUMS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-sta
 
 
 @pytest.fixture(scope="session")
-def book(tmp_path_factory):
-    """Build the book as its readers do, once for all processes that run tests."""
+def once(tmp_path_factory):
+    """Run a command once for all processes that run tests; in each of them, fail if it failed."""
     parallel = "PYTEST_XDIST_WORKER" in os.environ
-    shared = tmp_path_factory.getbasetemp().parent if parallel else tmp_path_factory.mktemp("built")
-    said = shared / "jupyter-book.txt"
-    with FileLock(shared / "jupyter-book.lock"):
-        if not said.is_file():
-            jupyter_book = Path(sys.executable).with_name("jupyter-book")
-            command = [jupyter_book, "build", ".", "-W", "-n", "--keep-going"]
-            done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-            said.write_text(f"{done.returncode}\n{done.stdout}{done.stderr}", encoding="utf-8")
-    assert said.read_text(encoding="utf-8").startswith("0\n"), said.read_text(encoding="utf-8")
+    shared = tmp_path_factory.getbasetemp().parent if parallel else tmp_path_factory.mktemp("once")
+
+    def run(name, command, folder=ROOT, prepare=lambda folder: None, **environment):
+        said = shared / f"{name}.txt"
+        with FileLock(shared / f"{name}.lock"):
+            if not said.is_file():
+                prepare(folder)
+                environment = {**os.environ, **environment}
+                done = subprocess.run(
+                    command, cwd=folder, env=environment, capture_output=True, text=True, check=False
+                )
+                said.write_text(f"{done.returncode}\n{done.stdout}{done.stderr}", encoding="utf-8")
+        assert said.read_text(encoding="utf-8").startswith("0\n"), said.read_text(encoding="utf-8")
+
+    run.shared = shared
+    return run
+
+
+BUILD = [Path(sys.executable).with_name("jupyter-book"), "build", ".", "-W", "-n", "--keep-going"]
+
+
+@pytest.fixture(scope="session")
+def book(once):
+    """Build the book as its readers do."""
+    once("book", BUILD)
     return HTML
 
 
 @pytest.fixture(scope="session")
-def published(book, tmp_path_factory):
+def published(book, once):
     """Build the book as it is published: its address and that of its repository are known."""
-    parallel = "PYTEST_XDIST_WORKER" in os.environ
-    shared = tmp_path_factory.getbasetemp().parent if parallel else tmp_path_factory.mktemp("addressed")
-    folder = shared / "published"
-    with FileLock(shared / "published.lock"):
-        if not folder.is_dir():
-            for part in ("book", "tests/chapters"):
-                shutil.copytree(ROOT / part, folder / part)
-            # With the outputs of the notebooks, which need not run again.
-            shutil.copytree(ROOT / "_build", folder / "_build", ignore=shutil.ignore_patterns("html"))
-            for name in ("_config.yml", "_toc.yml"):
-                shutil.copy2(ROOT / name, folder / name)
-            command = [
-                Path(sys.executable).with_name("jupyter-book"),
-                "build",
-                ".",
-                "-W",
-                "-n",
-                "--keep-going",
-            ]
-            addresses = {"BOOK_URL": PUBLISHED.rstrip("/"), "BOOK_REPOSITORY": REPOSITORY}
-            subprocess.run(command, cwd=folder, env={**os.environ, **addresses}, check=True)
+    folder = once.shared / "published"
+    addresses = {"BOOK_URL": PUBLISHED.rstrip("/"), "BOOK_REPOSITORY": REPOSITORY}
+    once("published", BUILD, folder, copy_book, **addresses)
     return folder / "_build" / "html"
+
+
+def copy_book(folder):
+    """Copy what a build needs, and the outputs of the notebooks, which need not run again."""
+    for part in ("book", "tests/chapters"):
+        shutil.copytree(ROOT / part, folder / part)
+    shutil.copytree(ROOT / "_build", folder / "_build", ignore=shutil.ignore_patterns("html"))
+    for name in ("_config.yml", "_toc.yml"):
+        shutil.copy2(ROOT / name, folder / name)
 
 
 @pytest.fixture(scope="session")

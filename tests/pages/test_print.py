@@ -1,9 +1,7 @@
 """The book as one PDF, made once for all tests: what it says, where its links lead, and that no picture is blank."""
 
 import ctypes
-import os
 import re
-import subprocess
 import sys
 
 import nbformat
@@ -11,7 +9,6 @@ import pypdfium2
 import pypdfium2.raw as pdfium
 import pytest
 import yaml
-from filelock import FileLock
 
 import twinfilters
 from contents import PAGES, ROOT
@@ -20,17 +17,9 @@ TOC = yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf-8"))
 
 
 @pytest.fixture(scope="module")
-def made(book, tmp_path_factory):
+def made(book, once):
     """Make the PDF as its readers do, after the book, whose notebooks have run then."""
-    parallel = "PYTEST_XDIST_WORKER" in os.environ
-    shared = tmp_path_factory.getbasetemp().parent if parallel else tmp_path_factory.mktemp("pdf")
-    said = shared / "pdf.txt"
-    with FileLock(shared / "pdf.lock"):
-        if not said.is_file():
-            command = [sys.executable, "-m", "tools.pdf"]
-            done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-            said.write_text(f"{done.returncode}\n{done.stdout}{done.stderr}", encoding="utf-8")
-    assert said.read_text(encoding="utf-8").startswith("0\n"), said.read_text(encoding="utf-8")
+    once("pdf", [sys.executable, "-m", "tools.pdf"])
     return ROOT / "_build" / "twin-filters.pdf"
 
 
