@@ -8,9 +8,11 @@ properties (`theme_css`), the figure follows the theme; anywhere else it keeps t
 import hashlib
 import html
 import io
+import json
 import re
 from collections import defaultdict
 from collections.abc import Callable
+from dataclasses import asdict
 from itertools import count
 
 import matplotlib as mpl
@@ -20,6 +22,8 @@ from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
+
+from twinfilters.tables import tables
 
 INK = "#1f2328"
 MUTED = "#59636e"
@@ -106,7 +110,16 @@ def use_style() -> None:
         import matplotlib_inline.backend_inline  # noqa: F401
     for formatter in shell.display_formatter.formatters.values():
         formatter.pop(Figure, None)
-    shell.display_formatter.formatters["image/svg+xml"].for_type(Figure, figure_svg)
+    shell.display_formatter.formatters["image/svg+xml"].for_type(Figure, displayed_svg)
+
+
+def displayed_svg(figure: Figure) -> str:
+    """Render a figure as `figure_svg` does, and note the numbers behind it, for the page that shows it.
+
+    They stand as JSON in a ``<metadata>`` element: a list of `tables.Table`.
+    """
+    numbers = json.dumps([asdict(table) for table in tables(figure)], ensure_ascii=False)
+    return figure_svg(figure).removesuffix("</svg>") + f"<metadata>{html.escape(numbers)}</metadata></svg>"
 
 
 def figure_svg(figure: Figure, prefix: str | None = None) -> str:

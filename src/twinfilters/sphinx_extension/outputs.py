@@ -4,6 +4,9 @@ SVG that notebooks produced is inlined. A figure without alternative text and a 
 `explore` and the lab come from extensions of their own, which know nothing of this book.
 """
 
+import html
+import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,8 +16,10 @@ from sphinx.transforms.post_transforms import SphinxPostTransform
 from sphinx.util import logging
 
 from twinfilters.plotting import labelled, prefix_ids
+from twinfilters.sphinx_extension.mathematics import typeset
 
 logger = logging.getLogger(__name__)
+METADATA = re.compile(r"<metadata>(.*?)</metadata>", re.DOTALL)
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 
 
@@ -45,8 +50,52 @@ class InlineFigures(SphinxPostTransform):
             seen[path.stem] = seen.get(path.stem, 0) + 1
             if seen[path.stem] > 1:
                 svg = prefix_ids(svg, f"s{path.stem[:8]}-{seen[path.stem]}")
-            svg = labelled(svg, image.get("alt", ""))
+            svg, numbers = without_numbers(labelled(svg, image.get("alt", "")))
+            # Paper has no folds, and a table is no substitute there: the notebook has all numbers.
+            folded = nodes.raw(
+                "", numbers_html(numbers) if self.app.builder.name == "html" else "", format="html"
+            )
+            parent = image.parent
+            # In a figure they follow the caption.
+            place = len(parent) if isinstance(parent, nodes.figure) else parent.index(image) + 1
+            parent.insert(place, folded)
             image.replace_self(nodes.raw("", f'<div class="tf-figure">{svg}</div>', format="html"))
+
+
+def without_numbers(svg: str) -> tuple[str, list[dict]]:
+    """Take the tables out of the SVG that `plotting.displayed_svg` noted there."""
+    noted = METADATA.search(svg)
+    return METADATA.sub("", svg), json.loads(html.unescape(noted[1])) if noted else []
+
+
+def numbers_html(tables: list[dict]) -> str:
+    """Write the tables of a figure, folded away; nothing if there are none."""
+    if not tables:
+        return ""
+    return f'<details class="tf-numbers"><summary>Numbers</summary>{"".join(map(_table, tables))}</details>'
+
+
+def _table(table: dict) -> str:
+    points, shown = table["points"], len(table["rows"])
+    caption = ", ".join(
+        filter(None, (table["title"], f"{shown} of {points} points" if shown < points else ""))
+    )
+    head = "".join(f'<th scope="col">{_words(column)}</th>' for column in table["columns"])
+    body = "".join(
+        f'<tr><th scope="row">{_words(first)}</th>{"".join(f"<td>{_words(entry)}</td>" for entry in rest)}</tr>'
+        for first, *rest in table["rows"]
+    )
+    return (
+        '<div class="pst-scrollable-table-container"><table class="table">'
+        + (f"<caption>{_words(caption)}</caption>" if caption else "")
+        + f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
+    )
+
+
+def _words(text: str) -> str:
+    """Write a label of matplotlib, whose mathematics stands between dollars."""
+    parts = text.replace("\n", " ").split("$")
+    return "".join(typeset(part) if number % 2 else html.escape(part) for number, part in enumerate(parts))
 
 
 def inspect_outputs(app: Sphinx, doctree: nodes.document) -> None:

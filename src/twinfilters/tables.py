@@ -1,0 +1,158 @@
+"""The numbers behind a figure: tables of what its axes show, for readers who want numbers or cannot see the picture.
+
+A series becomes a column if it has a name: its label, or that of the axis if it is alone. Long series are shown at some
+of their points. Images, areas and lines that only guide the eye are left out.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from math import isfinite
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.axis import Axis
+from matplotlib.collections import PathCollection
+from matplotlib.container import BarContainer, ErrorbarContainer
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+# Rows of a table; of a longer series, so many points are taken, evenly from the first to the last.
+MOST_ROWS = 12
+DIGITS = 3
+# A tick that says more than a number: a letter, but not that of mathematics.
+WORD = re.compile(r"^[^$]*[^\W\d_]")
+
+
+@dataclass(frozen=True)
+class Table:
+    """Numbers as they are to be read.
+
+    Attributes
+    ----------
+    title : of the axes, maybe empty.
+    columns : names; the first is that of the horizontal axis.
+    rows : texts, one for each column.
+    points : how many points there are, of which the rows are some.
+    """
+
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    points: int
+
+
+@dataclass(frozen=True)
+class Series:
+    """Points that belong together; `errors` has NaN where a point has no error bar."""
+
+    name: str
+    x: np.ndarray
+    y: np.ndarray
+    errors: np.ndarray
+
+
+def tables(figure: Figure) -> list[Table]:
+    """Give the tables of a figure, in the order of its axes: one for all series of an axes that share their x."""
+    return [table for axes in figure.axes if axes.get_visible() for table in _tables(axes)]
+
+
+def _tables(axes: Axes) -> Iterator[Table]:
+    found = [series for series in _all_series(axes) if len(series.x)]
+    title = " ".join(axes.get_title(place) for place in ("left", "center", "right")).strip()
+    named = [series for series in found if series.name and not series.name.startswith("_")]
+    if not named and len(found) == 1:
+        named = [Series(axes.get_ylabel() or title, found[0].x, found[0].y, found[0].errors)]
+    groups: list[list[Series]] = []
+    for series in named:
+        same = [group for group in groups if np.array_equal(group[0].x, series.x, equal_nan=True)]
+        if same:
+            same[0].append(series)
+        else:
+            groups.append([series])
+    for group in groups:
+        x, points = group[0].x, len(group[0].x)
+        shown = (
+            range(points)
+            if points <= MOST_ROWS
+            else np.linspace(0, points - 1, MOST_ROWS).round().astype(int)
+        )
+        rows = tuple(
+            (_place(axes.xaxis, x[n]), *(_value(axes.yaxis, series, n) for series in group)) for n in shown
+        )
+        columns = (axes.get_xlabel() or "x", *(series.name for series in group))
+        yield Table(title, columns, rows, points)
+
+
+def _all_series(axes: Axes) -> Iterator[Series]:
+    parts = set()
+    for container in axes.containers:
+        parts.update(container.get_children())
+        if isinstance(container, BarContainer):
+            yield _bars(container)
+        elif isinstance(container, ErrorbarContainer) and container.lines[0] is not None:
+            yield _with_errors(container)
+    for line in axes.lines:
+        # Lines across the whole axes, like axhline, are no data.
+        if line not in parts and line.get_transform() == axes.transData:
+            yield _series(line.get_label(), *_points(line))
+    for collection in axes.collections:
+        if isinstance(collection, PathCollection) and collection not in parts:
+            yield _series(collection.get_label(), *np.ma.filled(collection.get_offsets(), np.nan).T)
+
+
+def _points(line: Line2D) -> tuple[np.ndarray, np.ndarray]:
+    return tuple(np.ma.filled(np.ma.asarray(values, float), np.nan) for values in line.get_data(orig=False))
+
+
+def _series(name: str, x: Sequence[float], y: Sequence[float], errors: np.ndarray | None = None) -> Series:
+    x, y = np.asarray(x, float), np.asarray(y, float)
+    return Series(str(name), x, y, np.full(len(x), np.nan) if errors is None else errors)
+
+
+def _bars(bars: BarContainer) -> Series:
+    boxes = [patch.get_bbox() for patch in bars.patches]
+    if bars.orientation == "horizontal":
+        return _series(bars.get_label(), [box.x1 for box in boxes], [(box.y0 + box.y1) / 2 for box in boxes])
+    return _series(bars.get_label(), [(box.x0 + box.x1) / 2 for box in boxes], [box.y1 for box in boxes])
+
+
+def _with_errors(container: ErrorbarContainer) -> Series:
+    x, y = _points(container.lines[0])
+    errors = np.full(len(x), np.nan)
+    if container.has_yerr:
+        # The last of the bars are the vertical ones.
+        segments = container.lines[2][-1].get_segments()
+        if len(segments) == len(errors):
+            errors = np.array([np.ptp(segment[:, 1]) / 2 if len(segment) else np.nan for segment in segments])
+    return _series(container.get_label(), x, y, errors)
+
+
+def _value(axis: Axis, series: Series, n: int) -> str:
+    text = _place(axis, series.y[n])
+    return f"{text} ± {written(series.errors[n], digits=2)}" if isfinite(series.errors[n]) else text
+
+
+def _place(axis: Axis, value: float) -> str:
+    """Write a place on an axis by the words that stand there, if any do, else as a number."""
+    words = zip(
+        axis.get_majorticklocs(), (label.get_text() for label in axis.get_majorticklabels()), strict=True
+    )
+    return next((text for place, text in words if place == value and WORD.search(text)), None) or written(
+        value
+    )
+
+
+def written(value: float, digits: int = DIGITS) -> str:
+    """Write a number for a table: whole numbers in full, others with three digits.
+
+    >>> [written(value) for value in (1200, 0.91777, -1.5e-7, float("nan"))]
+    ['1200', '0.918', '−1.5e−7', '–']
+    """
+    if not isfinite(value):
+        return "–" if value != value else str(value).replace("-", "−").replace("inf", "∞")
+    if value == round(value) and abs(value) < 10**7:
+        return str(round(value)).replace("-", "−")
+    text = f"{value:.{digits}g}"
+    mantissa, e, exponent = text.partition("e")
+    return (f"{mantissa}e{int(exponent)}" if e else text).replace("-", "−")
