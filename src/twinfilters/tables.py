@@ -5,8 +5,8 @@ of their points. Images, areas and lines that only guide the eye are left out.
 """
 
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from math import isfinite
 
 import numpy as np
@@ -16,6 +16,7 @@ from matplotlib.collections import PathCollection
 from matplotlib.container import BarContainer, ErrorbarContainer
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from numpy.typing import ArrayLike
 
 # Rows of a table; of a longer series, so many points are taken, evenly from the first to the last.
 MOST_ROWS = 12
@@ -58,30 +59,33 @@ def tables(figure: Figure) -> list[Table]:
 
 
 def _tables(axes: Axes) -> Iterator[Table]:
-    found = [series for series in _all_series(axes) if len(series.x)]
     title = " ".join(axes.get_title(place) for place in ("left", "center", "right")).strip()
-    named = [series for series in found if series.name and not series.name.startswith("_")]
-    if not named and len(found) == 1:
-        named = [Series(axes.get_ylabel() or title, found[0].x, found[0].y, found[0].errors)]
-    groups: list[list[Series]] = []
-    for series in named:
-        same = [group for group in groups if np.array_equal(group[0].x, series.x, equal_nan=True)]
-        if same:
-            same[0].append(series)
-        else:
-            groups.append([series])
-    for group in groups:
+    for group in _with_the_same_x(_named(axes, title)):
         x, points = group[0].x, len(group[0].x)
-        shown = (
-            range(points)
-            if points <= MOST_ROWS
-            else np.linspace(0, points - 1, MOST_ROWS).round().astype(int)
-        )
+        shown = np.unique(np.linspace(0, points - 1, min(points, MOST_ROWS)).round().astype(int))
         rows = tuple(
-            (_place(axes.xaxis, x[n]), *(_value(axes.yaxis, series, n) for series in group)) for n in shown
+            (_place(axes.xaxis, x[n]), *(_value(axes.yaxis, one.y[n], one.errors[n]) for one in group))
+            for n in shown
         )
-        columns = (axes.get_xlabel() or "x", *(series.name for series in group))
-        yield Table(title, columns, rows, points)
+        yield Table(title, (axes.get_xlabel() or "x", *(series.name for series in group)), rows, points)
+
+
+def _named(axes: Axes, title: str) -> list[Series]:
+    found = [series for series in _all_series(axes) if len(series.x)]
+    named = [series for series in found if series.name and not series.name.startswith("_")]
+    alone = [replace(series, name=axes.get_ylabel() or title or "y") for series in found]
+    return alone if len(found) == 1 and not named else named
+
+
+def _with_the_same_x(many: list[Series]) -> list[list[Series]]:
+    groups: list[list[Series]] = []
+    for series in many:
+        same = next((group for group in groups if np.array_equal(group[0].x, series.x, equal_nan=True)), None)
+        if same is None:
+            groups.append([series])
+        else:
+            same.append(series)
+    return groups
 
 
 def _all_series(axes: Axes) -> Iterator[Series]:
@@ -105,7 +109,7 @@ def _points(line: Line2D) -> tuple[np.ndarray, np.ndarray]:
     return tuple(np.ma.filled(np.ma.asarray(values, float), np.nan) for values in line.get_data(orig=False))
 
 
-def _series(name: str, x: Sequence[float], y: Sequence[float], errors: np.ndarray | None = None) -> Series:
+def _series(name: str, x: ArrayLike, y: ArrayLike, errors: np.ndarray | None = None) -> Series:
     x, y = np.asarray(x, float), np.asarray(y, float)
     return Series(str(name), x, y, np.full(len(x), np.nan) if errors is None else errors)
 
@@ -113,8 +117,8 @@ def _series(name: str, x: Sequence[float], y: Sequence[float], errors: np.ndarra
 def _bars(bars: BarContainer) -> Series:
     boxes = [patch.get_bbox() for patch in bars.patches]
     if bars.orientation == "horizontal":
-        return _series(bars.get_label(), [box.x1 for box in boxes], [(box.y0 + box.y1) / 2 for box in boxes])
-    return _series(bars.get_label(), [(box.x0 + box.x1) / 2 for box in boxes], [box.y1 for box in boxes])
+        return _series(bars.get_label(), bars.datavalues, [(box.y0 + box.y1) / 2 for box in boxes])
+    return _series(bars.get_label(), [(box.x0 + box.x1) / 2 for box in boxes], bars.datavalues)
 
 
 def _with_errors(container: ErrorbarContainer) -> Series:
@@ -128,9 +132,8 @@ def _with_errors(container: ErrorbarContainer) -> Series:
     return _series(container.get_label(), x, y, errors)
 
 
-def _value(axis: Axis, series: Series, n: int) -> str:
-    text = _place(axis, series.y[n])
-    return f"{text} ± {written(series.errors[n], digits=2)}" if isfinite(series.errors[n]) else text
+def _value(axis: Axis, value: float, error: float) -> str:
+    return f"{_place(axis, value)} ± {written(error, digits=2)}" if isfinite(error) else _place(axis, value)
 
 
 def _place(axis: Axis, value: float) -> str:
