@@ -83,10 +83,12 @@ def move(page, widget, control, chance):
 
 
 def drawn_anew(name, samples, file):
-    """Run the notebook of a page in a kernel, as a reader does; give the pictures that belong to the samples."""
+    """Run a page's notebook in a kernel, up to its last widget; give the pictures that belong to the samples."""
     notebook = nbformat.read(ROOT / f"{name}.ipynb", as_version=4)
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    end = max(number for number, cell in enumerate(code, 1) if "explore(" in cell.source)
     last = LAST.format(samples=json.dumps(samples), file=str(file))
-    notebook.cells = [new_code_cell(FIRST), *notebook.cells, new_code_cell(last)]
+    notebook.cells = [new_code_cell(FIRST), *code[:end], new_code_cell(last)]
     place = {"metadata": {"path": (ROOT / name).parent}}
     NotebookClient(notebook, timeout=300, kernel_name="python3", resources=place).execute()
     return json.loads(file.read_text(encoding="utf-8"))
