@@ -39,7 +39,8 @@ const said = ({ settings, then = [], steps }) => {
     if (step && step === nextNoted(notes.at(-1).step)) notes.push(run.now());
     if (steps.includes(step)) {
       if (notes.at(-1).step !== step) notes.push(run.now());
-      answers.push(describeMoment({ notes, place: notes.length - 1, settings: now }));
+      const since = Math.max(0, ...then.map((change) => change.step).filter((when) => when <= step));
+      answers.push(describeMoment({ notes, place: notes.length - 1, settings: now, since }));
     }
     run.step(1);
     if (run.diverged) {
@@ -86,12 +87,22 @@ def test_the_start_is_described(settings, kind):
         ({"gap": 0}, 30, "equal", "Exactly equal after 30 steps: they will stay so."),
         ({"gap": 0, "label_noise": 1}, 30, "equal", "the same noise"),
         ({"gap": 0, "dropout": 0.5}, 5, "dropout", "Dropout"),
-        ({"gap": 0, "tied_readout": False}, 3, "readouts", "the filters feel different residuals"),
+        ({"gap": 0}, 1, "equal", "after 1 step: they"),
+        ({"gap": 0, "dropout": 0.1, "batch": 1}, 1, "equal-so-far", "Dropout will part them"),
+        ({"gap": 0, "tied_readout": False}, 3, "readouts", "the filters get different gradients"),
         ({"gap": 0, "tied_bias": False}, 3, "biases", "The biases differ"),
         ({"tied_filter": False}, 3, "strangers", "no twins"),
-        ({"gap": 1e-6}, 60, "growing", "a step, as predicted"),
+        ({"gap": 1e-6}, 60, "growing", "% a step, as predicted"),
         ({"gap": 1e-9, "activation": "relu"}, 60, "kicks", "ReLU"),
+        ({"gap": 1e-3, "activation": "relu", "dropout": 0.1}, 30, "dropout", "again and again"),
+        (
+            {"activation": "identity", "frozen": "readouts", "weight_decay": 0.1},
+            60,
+            "merging",
+            "Weight decay shrinks their difference",
+        ),
         ({"gap": 1, "learning_rate": 0.5}, 60, "apart", "you can see"),
+        ({"gap": 1e-6, "frozen": "twin"}, 5, "frozen-now", "Twin B is frozen from here on"),
         ({"gap": 1e-6, "frozen": "twin"}, 20, "frozen-leaves", "Twin B is frozen"),
     ],
 )
@@ -111,6 +122,14 @@ def test_twins_that_were_treated_differently_for_a_while_are_told_of_their_gap()
     plan = [{"step": 5, "settings": {"frozen": "twin"}}, {"step": 8, "settings": {"frozen": "none"}}]
     (told,) = said({"gap": 0, "images": 10}, 40, then=plan)
     assert told["kind"] in ("growing", "merging", "staying", "apart", "large")
+
+
+def test_growth_is_that_since_the_last_change():
+    frozen = next(preset for preset in PRESETS if preset["name"] == "frozen-twin")
+    just, later = said(frozen["settings"], 1510, 1600, then=frozen["then"])
+    assert just["kind"] == "frozen-now"
+    assert later["kind"] == "frozen-holds", later
+    assert "% off" in later["why"]
 
 
 # --- presets
@@ -167,6 +186,14 @@ def test_what_cannot_be_is_passed_over_and_the_rest_counts():
     )
     assert state["settings"] == checked({"gap": 1e-3, "images": 5, "batch": 5})
     assert state["then"] == []
+
+
+def test_a_link_leads_no_further_than_a_reader_would_wait():
+    program = """
+    const state = stateFrom("#gap=0.001&step=200001");
+    answer([state.step, fragmentFrom({ ...state, step: 300000 })]);
+    """
+    assert view(program) == [100_000, "#gap=0.001&step=100000"]
 
 
 def test_a_preset_is_known_by_its_settings():

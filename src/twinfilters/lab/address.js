@@ -42,7 +42,7 @@ function fragmentFrom({ settings, then = [], step = 0, preset = "" }) {
     );
     if (changes.length) parts.push(`then=${changes.join(",")}`);
   }
-  if (step) parts.push(`step=${step}`);
+  if (step) parts.push(`step=${Math.min(step, LAST_STEP)}`);
   return parts.length ? `#${parts.join("&")}` : "";
 }
 
@@ -71,8 +71,8 @@ function stateFrom(fragment) {
     state.preset = "";
   }
   const step = Number(given.get("step") ?? 0);
-  if (Number.isInteger(step) && step > 0 && step <= LAST_STEP) {
-    state.step = step;
+  if (Number.isInteger(step) && step > 0) {
+    state.step = Math.min(step, LAST_STEP);
     found = true;
   }
   state.settings = reconciled(state.settings);
@@ -88,7 +88,7 @@ function reconciled(settings) {
   };
 }
 
-// A link may not keep a reader's computer busy for long.
+// A link may not keep a reader's computer busy for long: it leads no further than this.
 const LAST_STEP = 100000;
 
 function changesRead(text) {

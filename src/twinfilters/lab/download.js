@@ -10,7 +10,8 @@ function csvOf(notes, settings, address) {
   const eigenvalues = notes[0].eigenvalues.length;
   const head = [...Object.values(COLUMNS), ...Array.from({ length: eigenvalues }, (_, number) => `eigenvalue_${number + 1}`)];
   const rows = notes.map((note) => [...Object.keys(COLUMNS).map((name) => note[name]), ...note.eigenvalues]);
-  return [`# TwinLab ${JSON.stringify(settings)} ${address}`, head.join(","), ...rows.map((row) => row.join(","))].join("\n") + "\n";
+  const comment = `# TwinLab ${JSON.stringify(settings)} ${address} Every step up to ${DENSE}, then ever fewer.`;
+  return [comment, head.join(","), ...rows.map((row) => row.join(","))].join("\n") + "\n";
 }
 
 function saveAs(name, blob) {
@@ -22,9 +23,9 @@ function saveAs(name, blob) {
 }
 
 // What is seen, drawn anew and larger, with the words above it. `drawPlots` draws into copies of the plots.
-const PICTURE = { scale: 2, left: 250, width: 620, top: 110, between: 34 };
+const PICTURE = { scale: 2, left: 250, width: 660, top: 122, between: 34 };
 
-function pictureOf(root, look, { title, what, keys, settings }, drawPlots) {
+function pictureOf(root, look, { title, what, address, keys, settings }, drawPlots) {
   const { scale, left, width, top, between } = PICTURE;
   const { colours } = look;
   const heights = { gap: 250, eigenvalues: 110, loss: 120 };
@@ -44,13 +45,25 @@ function pictureOf(root, look, { title, what, keys, settings }, drawPlots) {
   };
   write(title, 24, 36, 20, colours.ink, 650);
   write(`${settings}. ${what}`, 24, 62, 14, colours.muted);
+  write(address, 24, 82, 11, colours.muted);
   const copies = Object.fromEntries(
     Object.entries(heights).map(([name, height]) => [name, copyOfPlot(look, width, height)]),
   );
   drawPlots(copies);
   let y = top;
   Object.values(copies).forEach(({ canvas: copy, size }, number) => {
-    write(keys[number], left + 20, y - 8, 13, colours.muted);
+    let x = left + 76;
+    for (const { words, colour, dash } of keys[number]) {
+      context.strokeStyle = colours[colour];
+      context.lineWidth = 2;
+      context.setLineDash(dash);
+      context.beginPath();
+      context.moveTo(x, y - 12);
+      context.lineTo(x + 18, y - 12);
+      context.stroke();
+      write(words, x + 24, y - 8, 13, colours.muted);
+      x += 44 + context.measureText(words).width;
+    }
     context.drawImage(copy, left + 20, y, size.width, size.height);
     y += size.height + between;
   });
@@ -71,12 +84,13 @@ function drawUnitsInto(context, root, write, colours) {
   context.imageSmoothingEnabled = false;
   const rows = [["filter", "Filters"], ["gradient", "Gradients"]];
   rows.forEach(([kind, label], row) => {
-    const top = 110 + row * 130;
-    const scales = ["scale", "difference-scale"].map((part) => root.querySelector(`[data-show="${kind}-${part}"]`).textContent);
+    const top = PICTURE.top + row * 130;
+    const shown = (part) => root.querySelector(`[data-show="${kind}-${part}"]`).textContent;
+    const scales = [[shown("low"), shown("scale")].filter(Boolean).join(" to "), shown("difference-scale")];
     write(label, 24, top - 8, 13, colours.muted);
     ["a", "b", "difference"].forEach((unit, column) => {
       context.drawImage(root.querySelector(`[data-image="${kind}-${unit}"]`), 24 + column * 74, top, 66, 66);
-      write(["twin A", "twin B", "difference"][column], 24 + column * 74, top + 80, 11, colours.muted);
+      write(["twin A", "twin B", "A − B"][column], 24 + column * 74, top + 80, 11, colours.muted);
     });
     write(scales[0], 24, top + 96, 11, colours.muted);
     write(scales[1], 172, top + 96, 11, colours.muted);

@@ -82,7 +82,7 @@ MORE = {
     ),
     "Network": (
         Knob("filters", "filters", (2, 3, 4)),
-        Knob("kernel", "pixels", (2, 3, 4, 5), {side: f"{side} × {side}" for side in range(2, 6)}),
+        Knob("kernel", "filter size", (2, 3, 4, 5), {side: f"{side} × {side}" for side in range(2, 6)}),
         Knob("images", "images", (5, 10, 20, 50, 100), {}, True),
     ),
 }
@@ -91,6 +91,7 @@ TOOLS = {
     "csv": ("CSV", "Download the run as a table"),
     "png": ("PNG", "Download the picture"),
 }
+ANEW = ' <i class="tf-lab-anew" title="A change starts another run" aria-hidden="true">↺</i>'
 ICONS = {
     "rewind": "M4 4h2.5v16H4zM20 4v16L8 12z",
     "play": "M6 3.5v17L20.5 12z",
@@ -193,7 +194,7 @@ def _poster(picture: str, alternative: str) -> str:
 
 
 def _units() -> str:
-    names = {"a": "twin A", "b": "twin B", "difference": "difference"}
+    names = {"a": "twin A", "b": "twin B", "difference": "A − B"}
     head = "".join(f'<th scope="col" data-unit="{key}">{name}</th>' for key, name in names.items())
 
     def images(kind: str, label: str) -> str:
@@ -208,7 +209,8 @@ def _units() -> str:
         )
         return (
             f'<tr><th scope="row">{label.lower()}</th>{cells}</tr>'
-            f'<tr class="tf-lab-scales"><th scope="row">colours</th><td colspan="2" data-show="{kind}-scale">–</td>'
+            f'<tr class="tf-lab-scales"><th scope="row">colours</th><td colspan="2"><span data-show="{kind}-low"></span>'
+            f' <i class="tf-lab-ramp" aria-hidden="true"></i> <span data-show="{kind}-scale">–</span></td>'
             f'<td data-show="{kind}-difference-scale">–</td></tr>'
         )
 
@@ -235,7 +237,7 @@ def _plots() -> str:
         '<div class="tf-lab-plots"><div class="tf-lab-gap-line">'
         f"{_key('gap', ('gap', 'gap'), ('predicted', 'predicted'), ('parts', 'of the filters'), ('ghost', 'before'))}"
         '<select data-gap-axis aria-label="Axis of the gap" title="Axis of the gap" autocomplete="off" disabled>'
-        '<option value="whole">10⁻¹⁷–10</option><option value="fitted">fitted</option></select></div>'
+        '<option value="whole">whole axis</option><option value="fitted">fitted axis</option></select></div>'
         '<canvas class="tf-lab-plot" data-plot="gap" role="img" aria-label="The gap between the twins over time,'
         ' on a logarithmic axis, and the prediction"></canvas>'
         f"{_key('eigenvalues of the transverse Hessian', ('lowest', 'lowest'))}"
@@ -268,7 +270,7 @@ def _controls(settings: Mapping[str, Any]) -> str:
     return (
         '<div class="tf-lab-controls" role="group" aria-label="Main controls">'
         f'{knobs}<div class="tf-lab-ties" role="group" aria-label="Tied, that is equal but for the gap">'
-        f"<span>tied</span>{ties}</div></div>"
+        f"<span>tied{ANEW}</span>{ties}</div></div>"
     )
 
 
@@ -279,13 +281,13 @@ def _more(settings: Mapping[str, Any]) -> str:
     )
     first, second = settings["digits"]
     digits = "".join(
-        f'<label class="tf-lab-knob"><span>{label}</span> <select data-digit="{place}" autocomplete="off" disabled>'
+        f'<label class="tf-lab-knob"><span>{label}{ANEW}</span> <select data-digit="{place}" autocomplete="off" disabled>'
         + "".join(f"<option{' selected' if digit == chosen else ''}>{digit}</option>" for digit in range(10))
         + "</select></label>"
         for place, (label, chosen) in enumerate((("tell digit", first), ("from digit", second)))
     )
     seed = (
-        '<label class="tf-lab-knob"><span>seed</span> '
+        f'<label class="tf-lab-knob"><span>seed{ANEW}</span> '
         f'<input type="number" data-setting="seed" min="0" max="{SETTINGS["seed"].high}" step="1"'
         f' value="{settings["seed"]}" autocomplete="off" disabled></label>'
     )
@@ -300,13 +302,18 @@ def _knob(knob: Knob, settings: Mapping[str, Any]) -> str:
     return _slider(knob, settings) if knob.slider else _menu(knob, settings)
 
 
+def _name(knob: Knob) -> str:
+    """Write the label of a knob, with a mark where a change starts another run."""
+    return knob.label if SETTINGS[knob.name].live else f"{knob.label}{ANEW}"
+
+
 def _slider(knob: Knob, settings: Mapping[str, Any]) -> str:
     value = settings[knob.name]
     values = sorted({*knob.values, value})
     place = values.index(value)
     words = {json.dumps(key): text for key, text in knob.words.items()}
     return (
-        f'<label class="tf-lab-knob tf-lab-slider"><span>{knob.label}</span> '
+        f'<label class="tf-lab-knob tf-lab-slider"><span>{_name(knob)}</span> '
         f'<output data-value="{knob.name}">{html.escape(knob.text(value))}</output>'
         f'<input type="range" data-setting="{knob.name}" min="0" max="{len(values) - 1}" step="1" value="{place}"'
         f" data-values='{json.dumps(values)}' data-words='{html.escape(json.dumps(words))}'"
@@ -322,7 +329,7 @@ def _menu(knob: Knob, settings: Mapping[str, Any]) -> str:
         for value in knob.values
     )
     return (
-        f'<label class="tf-lab-knob"><span>{knob.label}</span> '
+        f'<label class="tf-lab-knob"><span>{_name(knob)}</span> '
         f'<select data-setting="{knob.name}" autocomplete="off" disabled>'
         f"{options}</select></label>"
     )
@@ -354,7 +361,7 @@ def _notes(page: bool) -> str:
     if not page:
         return ""
     return (
-        '<noscript><p class="tf-lab-note">The lab trains two filters in your browser; without JavaScript, here is'
+        '<noscript><p class="tf-lab-note">The lab trains two filters in your browser; without JavaScript, this is'
         " one of its runs.</p></noscript>"
         '<p class="tf-lab-print">On paper this is a picture of one run. In the page, the filters learn while you'
         " watch.</p>"

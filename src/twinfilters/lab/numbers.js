@@ -44,6 +44,11 @@ function percentShown(share) {
   return `${Math.round(100 * share)} %`;
 }
 
+// A small share, with two digits: 0.11 %.
+function shareShown(share) {
+  return `${numberShown(100 * share, 2)} %`;
+}
+
 function countShown(count) {
   return String(count).replace(/\B(?=(\d{3})+$)/g, "\u202f");
 }

@@ -12,6 +12,8 @@ function keepLabAddress(lab) {
     if (state.preset && !state.step && play) lab.choose(state.preset);
     else lab.load(state);
     lab.root.scrollIntoView({ block: "start" });
+    // Whoever followed a link of this page goes on here.
+    if (play) lab.root.querySelector("[data-do=play]").focus({ preventScroll: true });
   }
 
   function note() {
@@ -26,7 +28,7 @@ function keepLabAddress(lab) {
     note();
     try {
       await navigator.clipboard.writeText(location.href.split("#")[0] + lab.address());
-      link.textContent = "Link copied";
+      link.textContent = lab.step > LAST_STEP ? `Link copied, to step ${countShown(LAST_STEP)}` : "Link copied";
     } catch {
       link.textContent = "See address bar";
     }

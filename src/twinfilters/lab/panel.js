@@ -33,8 +33,12 @@ function settingsPanel(root) {
   function speak(input) {
     const value = read(input);
     const words = JSON.parse(input.dataset.words)[JSON.stringify(value)];
-    input.setAttribute("aria-valuetext", words ?? numberSaid(value));
-    root.querySelector(`[data-value=${input.dataset.setting}]`).textContent = words ?? choiceShown(value);
+    saySlider(input, words ?? choiceShown(value), words ?? numberSaid(value));
+  }
+
+  function saySlider(input, shown, said = shown) {
+    input.setAttribute("aria-valuetext", said);
+    root.querySelector(`[data-value=${input.dataset.setting}]`).textContent = shown;
   }
 
   return {
@@ -53,6 +57,10 @@ function settingsPanel(root) {
     },
     write(settings) {
       for (const input of inputs) write(input, settings[input.dataset.setting]);
+      // Noisy targets are no probabilities.
+      const noise = inputs.find((input) => input.dataset.setting === "label_noise");
+      noise.disabled = settings.loss !== "squared";
+      if (noise.disabled) saySlider(noise, "–", "only with the squared loss");
       digits.forEach((select, place) => (select.value = select.dataset.before = String(settings.digits[place])));
     },
     enable() {

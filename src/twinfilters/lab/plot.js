@@ -3,8 +3,21 @@
 
 // Powers of ten at the ends of the gap's axis.
 const WHOLE_AXIS = [-17, 1];
-const MARGIN = { left: 56, right: 10 };
+// At the right there is room for words about heights, and for the spectrum at one moment.
+const STRIP = 54;
+const MARGIN = { left: 56, right: 10 + STRIP };
 const COLOUR_NAMES = ["ink", "muted", "grid", "paper", "twin-a", "twin-b", "accent", "extra"];
+
+// What the curves look like, as the style sheet says it for their keys.
+const CURVES = {
+  gap: { colour: "ink", dash: [] },
+  predicted: { colour: "accent", dash: [5, 4] },
+  parts: { colour: "extra", dash: [] },
+  ghost: { colour: "muted", dash: [] },
+  lowest: { colour: "extra", dash: [] },
+  loss: { colour: "ink", dash: [] },
+  accuracy: { colour: "ink", dash: [1, 3] },
+};
 
 function coloursOf(root) {
   const style = getComputedStyle(root);
@@ -28,8 +41,8 @@ function plotOn(canvas, look, redraw) {
 
 // --- axes
 
-function timeScale(size, [from, to], right = MARGIN.right) {
-  const width = size.width - MARGIN.left - right;
+function timeScale(size, [from, to]) {
+  const width = size.width - MARGIN.left - MARGIN.right;
   return (step) => MARGIN.left + ((step - from) / (to - from)) * width;
 }
 
@@ -48,13 +61,13 @@ function beginPlot({ context, size, look }) {
   context.setLineDash([]);
 }
 
-function ruleAt(plot, y, colour, right = MARGIN.right) {
+function ruleAt(plot, y, colour) {
   const { context, size } = plot;
   context.strokeStyle = colour;
   context.lineWidth = 1;
   context.beginPath();
   context.moveTo(MARGIN.left, Math.round(y) + 0.5);
-  context.lineTo(size.width - right, Math.round(y) + 0.5);
+  context.lineTo(size.width - MARGIN.right, Math.round(y) + 0.5);
   context.stroke();
 }
 
@@ -68,16 +81,21 @@ function labelAt({ context, look }, text, x, y, align = "right", colour = look.c
   context.fillText(text, x, y);
 }
 
+// Words about a height, beside the plot.
+function labelBeside(plot, text, y) {
+  labelAt(plot, text, plot.size.width - MARGIN.right + 5, y, "left");
+}
+
 // A curve through notes. Several notes that fall on one column of the screen are drawn as the first, the lowest, the
 // highest and the last of them.
-function curve(plot, notes, [from, to], x, y, { colour, width = 2, dash = [], right = MARGIN.right }) {
+function curve(plot, notes, [from, to], x, y, { colour, width = 2, dash = [] }) {
   const { context, size } = plot;
   const first = Math.max(0, placeOf(notes, from));
   const last = Math.min(notes.length - 1, placeOf(notes, to) + 1);
   if (last < first || !notes.length) return;
   context.save();
   context.beginPath();
-  context.rect(MARGIN.left - 1, 0, size.width - MARGIN.left - right + 2, size.height);
+  context.rect(MARGIN.left - 1, 0, size.width - MARGIN.left - MARGIN.right + 2, size.height);
   context.clip();
   context.strokeStyle = colour;
   context.lineWidth = width;
@@ -195,17 +213,17 @@ function drawGapPlot(plot, { notes, ghost, range, cursor, changes, parts, fitted
   }
   labelAt(plot, "exactly 0", MARGIN.left - 7, zero, "right", colours.ink);
   changesAt(plot, changes, range, x);
-  if (low < -16) labelAt(plot, "the last bit", size.width - MARGIN.right - 2, y(1.1e-16) - 8);
+  if (low < -16) labelBeside(plot, "last bit", y(1.1e-16));
   if (low < -1 && high >= 0) {
     context.setLineDash([1, 4]);
     ruleAt(plot, y(VISIBLE), colours.muted);
     context.setLineDash([]);
-    labelAt(plot, "seen by eye", size.width - MARGIN.right - 2, y(VISIBLE) + 9);
+    labelBeside(plot, "visible", y(VISIBLE));
   }
   if (ghost) curve(plot, ghost, range, x, (note) => y(note.gap), { colour: colours.muted, width: 1.5 });
   if (parts) curve(plot, notes, range, x, (note) => y(note.gapFilter), { colour: colours.extra, width: 1.5 });
   curve(plot, notes, range, x, (note) => y(note.gap), { colour: colours.ink, width: 2.5 });
-  curve(plot, notes, range, x, (note) => y(note.predicted), { colour: colours.accent, width: 2, dash: [5, 4] });
+  if (!parts) curve(plot, notes, range, x, (note) => y(note.predicted), { colour: colours.accent, width: 2, dash: [5, 4] });
   changeWordsAt(plot, changes, range, x, bottom - 24);
   cursorAt(plot, x(cursor.step), [y(cursor.gap)], [colours.ink]);
 }
@@ -225,40 +243,37 @@ function fittedAxis(notes, parts) {
   return [low, Math.max(low + 1, Math.min(WHOLE_AXIS[1], Math.ceil(high)))];
 }
 
-const STRIP = 54;
-
 function drawEigenvaluePlot(plot, { notes, range, cursor, changes }) {
   const { context, size, look } = plot;
   if (!size.width) return;
   const { colours } = look;
-  const right = MARGIN.right + STRIP;
-  const x = timeScale(size, range, right);
+  const x = timeScale(size, range);
   const most = largestOf(...seen(notes, range).map((note) => [note.eigenvalues[0] ?? 0, note.eigenvalues.at(-1) ?? 0]));
   const end = scaleFor(most) || 1;
   // Square roots, so that what is small is seen beside what was large at the start.
   const y = (value) => 5 + ((1 - Math.sign(value) * Math.sqrt(Math.abs(value) / end)) / 2) * (size.height - 10);
   beginPlot(plot);
-  ruleAt(plot, y(0), colours.muted, right);
+  ruleAt(plot, y(0), colours.muted);
   for (const value of [end, -end]) {
-    ruleAt(plot, y(value), colours.grid, right);
+    ruleAt(plot, y(value), colours.grid);
     labelAt(plot, `${value > 0 ? "+" : "−"}${choiceShown(end)}`, MARGIN.left - 7, y(value) + (value > 0 ? 3 : -3));
   }
   labelAt(plot, "0", MARGIN.left - 7, y(0));
   changesAt(plot, changes, range, x);
   const count = cursor.eigenvalues.length;
   for (let number = count - 1; number > 0; number -= 1) {
-    curve(plot, notes, range, x, (note) => y(note.eigenvalues[number]), { colour: colours.muted, width: 1, right });
+    curve(plot, notes, range, x, (note) => y(note.eigenvalues[number]), { colour: colours.muted, width: 1 });
   }
-  curve(plot, notes, range, x, (note) => y(note.eigenvalues[0]), { colour: colours.extra, width: 2, right });
+  curve(plot, notes, range, x, (note) => y(note.eigenvalues[0]), { colour: colours.extra, width: 2 });
   cursorAt(plot, x(cursor.step), [y(cursor.eigenvalues[0])], [colours.extra]);
   labelAt(plot, "holds together", MARGIN.left + 5, 11, "left");
   labelAt(plot, "drives apart", MARGIN.left + 5, size.height - 11, "left");
-  drawStrip(plot, cursor.eigenvalues, y);
+  if (!cursor.diverged) drawStrip(plot, cursor.eigenvalues, y);
 }
 
 // The spectrum at one moment: a mark for each eigenvalue, on the scale of the curves beside it.
 function drawStrip({ context, size, look: { colours } }, eigenvalues, y) {
-  const left = size.width - MARGIN.right - STRIP + 14;
+  const left = size.width - MARGIN.right + 14;
   const width = STRIP - 14;
   context.fillStyle = colours.grid;
   context.globalAlpha = 0.35;
@@ -291,7 +306,8 @@ function drawLossPlot(plot, { notes, ghost, range, cursor, changes }) {
     const across = Math.min(x(step), size.width - 4 * text.length);
     labelAt(plot, text, across, size.height - 6, "center");
   }
-  labelAt(plot, "100 %", size.width - MARGIN.right - 2, y(1) + 9);
+  labelBeside(plot, "100 %", y(1));
+  labelBeside(plot, "50 %", y(0.5));
   changesAt(plot, changes, range, x);
   if (ghost) curve(plot, ghost, range, x, (note) => y(note.loss / end), { colour: colours.muted, width: 1.5 });
   curve(plot, notes, range, x, (note) => y(note.accuracy), { colour: colours.ink, width: 1.5, dash: [1, 3] });

@@ -7,6 +7,8 @@ const SPEECH_PAUSE = 4000;
 const SHORTEST_AXIS = 100;
 // From here on a run is worth comparing with.
 const WORTH_A_GHOST = 5;
+// A learning rate at which hardly any of the lab's networks diverges.
+const SAFE_RATE = 0.25;
 
 // `link` is where runs come from: {createRun(settings), setPlaying(on), listen(hands)}. In a page that is the engine, in a
 // notebook it also tells Python (notebook.js). A lab that nobody looks at waits, unless it `keepsOn`.
@@ -23,14 +25,16 @@ function mountLab(root, link, { keepsOn = false } = {}) {
   const ghostSwitch = root.querySelector("[data-ghost]");
   const trouble = root.querySelector(".tf-lab-trouble");
   const panel = settingsPanel(root);
+  const names = new Map(all("canvas").map((canvas) => [canvas, canvas.getAttribute("aria-label")]));
   const look = { colours: coloursOf(root) };
   const plots = Object.fromEntries(
     all("[data-plot]").map((canvas) => [canvas.dataset.plot, plotOn(canvas, look, () => drawSoon())]),
   );
   const still = matchMedia("(prefers-reduced-motion: reduce)");
 
-  // What the run began with, what was and will be changed while it goes on, and what holds now.
-  const state = { start: null, then: [], settings: null };
+  // What the run began with, what was and will be changed while it goes on, what holds now, and whether something that was
+  // planned will not happen.
+  const state = { start: null, then: [], settings: null, planDropped: false };
   let run;
   let notes;
   let step;
@@ -50,10 +54,11 @@ function mountLab(root, link, { keepsOn = false } = {}) {
   function begin(another, then = []) {
     const moving = player.running();
     player.stop();
-    if (notes && step >= WORTH_A_GHOST) ghost = { notes, settings: state.start };
+    if (notes && step >= WORTH_A_GHOST) ghost = { notes, settings: state.start, then: doneChanges() };
     run = another;
     state.start = state.settings = run.settings();
     state.then = then;
+    state.planDropped = false;
     notes = [run.now()];
     step = notes[0].step;
     cursor = null;
@@ -139,7 +144,8 @@ function mountLab(root, link, { keepsOn = false } = {}) {
       beginAgain(settings, state.then.filter((planned) => planned.step > 0));
     } else {
       // Whoever takes the wheel drives from here on: what was planned for later is dropped.
-      const done = state.then.filter((planned) => planned.step <= step);
+      const done = doneChanges();
+      state.planDropped ||= done.length < state.then.length;
       const here = done.find((planned) => planned.step === step);
       if (here) Object.assign(here.settings, moved);
       else done.push({ step, settings: { ...moved } });
@@ -225,14 +231,17 @@ function mountLab(root, link, { keepsOn = false } = {}) {
         .filter((planned) => planned.step <= step && planned.step > 0)
         .map((planned) => ({ step: planned.step, words: wordsOfChange(planned.settings) })),
     };
-    const parts = !state.start.tied_filter || !state.start.tied_bias || !state.start.tied_readout;
-    drawGapPlot(gap, { ...common, parts, fitted: gapAxis.value === "fitted" });
+    drawGapPlot(gap, { ...common, parts: untied(), fitted: gapAxis.value === "fitted" });
     drawEigenvaluePlot(eigenvalues, common);
     drawLossPlot(loss, common);
   }
 
+  // Units that have something of their own are no small gap apart, and nothing is predicted for them.
+  const untied = () => !state.start.tied_filter || !state.start.tied_bias || !state.start.tied_readout;
   const wordsOfChange = (settings) =>
     Object.entries(settings).map(([name, value]) => settingInWords(name, value)).join(", ");
+  const changesInWords = (then) =>
+    then.map((change) => `${wordsOfChange(change.settings)} from step ${countShown(change.step)}`);
 
   function drawImages({ units }) {
     const [a, b] = units;
@@ -257,43 +266,65 @@ function mountLab(root, link, { keepsOn = false } = {}) {
 
   function drawTexts(shown, place, now) {
     const note = shown[place];
-    put("step", countShown(note.step));
+    const goal = player.running() && Number.isFinite(target) ? ` of ${countShown(target)}` : "";
+    put("step", countShown(note.step) + goal);
     put("loss", finite(note.loss));
     put("correct", Number.isFinite(note.accuracy) ? percentShown(note.accuracy) : "–");
     putUnits(note);
     putKeys(note);
-    const words = describeMoment({ notes: shown, place, settings: settingsAt(note.step) });
+    const since = Math.max(0, ...state.then.map((planned) => planned.step).filter((when) => when <= note.step));
+    const words = describeMoment({ notes: shown, place, settings: settingsAt(note.step), since });
     put("text", words.text);
     put("why", words.why);
     say(words, now);
+    if (!player.running()) nameCanvases(note);
     putTrouble(note);
     putSettings();
-    time.max = String(step);
+    // As far as the plots, where they show all.
+    time.max = String(Number(axis.value) ? step : range()[1]);
     time.value = String(cursor ?? step);
     time.setAttribute("aria-valuetext", `step ${note.step}, gap ${numberSaid(note.gap)}`);
   }
 
+  // Screen readers get the numbers of what is drawn, while it stands still.
+  function nameCanvases({ step: when, units: [a, b], gap, predicted, eigenvalues, loss, diverged }) {
+    const name = (canvas, values) => canvas.setAttribute("aria-label", `${names.get(canvas)}${values}`);
+    const said = (values) => Array.from(values, (value) => numberSaid(value)).join(", ");
+    for (const [kind, read] of [["filter", (unit) => unit.filter], ["gradient", (unit) => unit.gradient.filter]]) {
+      name(images[`${kind}-a`], `, row by row: ${said(read(a))}`);
+      name(images[`${kind}-b`], `, row by row: ${said(read(b))}`);
+      name(images[`${kind}-difference`], `, row by row: ${said(differenceOf(read(a), read(b)))}`);
+    }
+    const prediction = untied() || predicted === null ? "" : `, predicted ${numberSaid(predicted)}`;
+    name(plots.gap.canvas, `. At step ${when}: gap ${numberSaid(gap)}${prediction}`);
+    name(plots.eigenvalues.canvas, diverged ? "" : `. At step ${when}: ${said(eigenvalues)}`);
+    name(plots.loss.canvas, `. At step ${when}: loss ${numberSaid(loss)}`);
+  }
+
   const finite = (value, digits = 3) => (Number.isFinite(value) ? numberShown(value, digits) : "–");
 
-  function putUnits({ units }) {
+  function putUnits({ units, diverged }) {
     const [a, b] = units;
+    const scaleText = (largest, sign) => (diverged ? "–" : largest === 0 ? "all 0" : `${sign}${choiceShown(scaleFor(largest))}`);
     const difference = (read) => differenceOf(read(a), read(b));
     for (const [kind, read] of [["filter", (unit) => unit.filter], ["gradient", (unit) => unit.gradient.filter]]) {
       const limit = largestOf(...units.map(read));
-      put(`${kind}-scale`, Number.isFinite(limit) ? scaleText(limit) : "–");
-      put(`${kind}-difference-scale`, scaleText(largestOf(difference(read))));
+      put(`${kind}-low`, diverged || limit === 0 ? "" : scaleText(limit, "−"));
+      put(`${kind}-scale`, scaleText(limit, "+"));
+      put(`${kind}-difference-scale`, scaleText(largestOf(difference(read)), "±"));
     }
-    // What is written with a power of ten has room for two digits.
-    const short = (value) => finite(value, Math.abs(value) < 1e-3 ? 2 : 3);
+    // What is small has room for two digits.
+    const short = (value) => finite(value, Math.abs(value) < 1e-2 ? 2 : 3);
     put("bias-a", short(a.bias));
     put("bias-b", short(b.bias));
     put("bias-difference", finite(a.bias - b.bias, 2));
-    const list = (values) => Array.from(values, short).join(" ");
+    const list = (values) => Array.from(values, short).join(", ");
     put("readout-a", list(a.readout));
     put("readout-b", list(b.readout));
-    put("readout-difference", Array.from(difference((unit) => unit.readout), (value) => finite(value, 2)).join(" "));
+    put("readout-difference", Array.from(difference((unit) => unit.readout), (value) => finite(value, 2)).join(", "));
     for (const number of [2, 3]) {
       images[`filter-${number}`].closest("td").hidden = number >= units.length;
+      if (units[number]) put(`readout-${number}`, `readout ${list(units[number].readout)}`);
     }
     root.querySelector("[data-others]").hidden = units.length < 3;
     for (const head of all("th[data-unit=b]")) {
@@ -302,18 +333,19 @@ function mountLab(root, link, { keepsOn = false } = {}) {
     }
   }
 
-  const scaleText = (largest) => (largest === 0 ? "all 0" : `±${choiceShown(scaleFor(largest))}`);
-
   function putKeys(note) {
     put("key-gap", exactly(note.gap));
     put("key-predicted", exactly(note.predicted));
     put("key-parts", exactly(note.gapFilter));
-    put("key-lowest", note.eigenvalues.length ? finite(note.eigenvalues[0]) : "–");
+    put("key-lowest", note.eigenvalues.length && !note.diverged ? finite(note.eigenvalues[0]) : "–");
     put("key-loss", finite(note.loss));
     put("key-accuracy", Number.isFinite(note.accuracy) ? percentShown(note.accuracy) : "–");
-    entries.parts.hidden = state.start.tied_filter && state.start.tied_bias && state.start.tied_readout;
+    entries.parts.hidden = !untied();
+    entries.predicted.hidden = untied();
     entries.ghost.hidden = !ghostShown();
-    if (ghost) put("key-ghost", differencesInWords(ghost.settings, state.start).join(", ") || "the same settings");
+    if (!ghost) return;
+    const other = [...differencesInWords(ghost.settings, state.start), ...changesInWords(ghost.then)];
+    put("key-ghost", other.join(", ") || "the same settings");
   }
 
   const exactly = (gap) => (gap === 0 ? "exactly 0" : gap === null ? "nothing any more" : finite(gap));
@@ -325,15 +357,19 @@ function mountLab(root, link, { keepsOn = false } = {}) {
     buttons.slower.textContent = `Try learning rate ${choiceShown(slower())}`;
   }
 
-  const slower = () => Math.max(SETTINGS.learning_rate.low, Number((state.settings.learning_rate / 4).toPrecision(2)));
+  function slower() {
+    const rate = Math.min(state.settings.learning_rate / 4, SAFE_RATE);
+    return Math.max(SETTINGS.learning_rate.low, Number(rate.toPrecision(2)));
+  }
 
   function putSettings() {
     const preset = PRESETS.find(({ name }) => name === presetOf({ settings: state.start, then: state.then }));
     for (const button of all("[data-preset]")) {
       button.setAttribute("aria-pressed", String(button.dataset.preset === preset?.name));
     }
-    const own = differencesInWords(state.start, defaultSettings());
-    put("story", preset?.story ?? `Your own experiment: ${own.join(", ") || "what is changed on the way"}.`);
+    const own = [...differencesInWords(state.start, defaultSettings()), ...changesInWords(doneChanges())];
+    const dropped = state.planDropped ? " What the experiment had planned for later is off." : "";
+    put("story", preset?.story ?? `Your own experiment: ${own.join(", ")}.${dropped}`);
     const inMore = new Set(all(".tf-lab-more [data-setting]").map((input) => input.dataset.setting).concat("digits"));
     const changed = Object.keys(SETTINGS).filter(
       (name) => inMore.has(name) && !sameSetting(state.settings[name], SETTINGS[name].default),
@@ -363,8 +399,7 @@ function mountLab(root, link, { keepsOn = false } = {}) {
 
   function pointAt(canvas, event) {
     const box = canvas.getBoundingClientRect();
-    const right = MARGIN.right + (canvas === plots.eigenvalues.canvas ? STRIP : 0);
-    const share = (event.clientX - box.left - MARGIN.left) / (box.width - MARGIN.left - right);
+    const share = (event.clientX - box.left - MARGIN.left) / (box.width - MARGIN.left - MARGIN.right);
     const [from, to] = range();
     lookAt(from + Math.max(0, Math.min(1, share)) * (to - from));
   }
@@ -392,6 +427,8 @@ function mountLab(root, link, { keepsOn = false } = {}) {
     const preset = PRESETS.find((one) => one.name === name);
     speed.value = preset.speed;
     gapAxis.value = preset.axis ?? "whole";
+    // Another story: the run before is no comparison.
+    notes = ghost = null;
     load({ settings: { ...defaultSettings(), ...preset.settings }, then: preset.then }, { play: true });
   }
 
@@ -423,7 +460,7 @@ function mountLab(root, link, { keepsOn = false } = {}) {
   };
 
   function picture() {
-    const words = { title: "Twin Filters", what: shows.text.textContent, keys: keyTexts(), settings: settingsText() };
+    const words = { title: "Twin Filters", what: `Step ${countShown(cursor ?? step)}: ${shows.text.textContent}`, address: address(), keys: keysOfPlots(), settings: settingsText() };
     let canvas;
     withPresent((shown, place) => {
       canvas = pictureOf(root, look, words, (copies) => drawPlots(copies, shown, place));
@@ -432,7 +469,14 @@ function mountLab(root, link, { keepsOn = false } = {}) {
   }
 
   const settingsText = () => differencesInWords(state.start, defaultSettings()).join(", ") || "gap 10⁻⁶";
-  const keyTexts = () => all(".tf-lab-key").map((key) => key.innerText.replace(/\s+/g, " ").trim());
+  const wordsOfEntry = (entry) => entry.innerText.replace(/\s+/g, " ").trim().replace(/^lowest/, "lowest eigenvalue");
+  // Of each plot, what its curves are: {words, colour, dash}.
+  const keysOfPlots = () =>
+    all(".tf-lab-key").map((key) =>
+      [...key.querySelectorAll("[data-entry]")]
+        .filter((entry) => !entry.hidden)
+        .map((entry) => ({ words: wordsOfEntry(entry), ...CURVES[entry.dataset.entry] })),
+    );
 
   function csv() {
     let text = "";
@@ -471,7 +515,7 @@ function mountLab(root, link, { keepsOn = false } = {}) {
   Object.values(plots).forEach(listenToPlot);
   new MutationObserver(recolour).observe(document.documentElement, { attributeFilter: ["data-theme", "data-mode"] });
   new MutationObserver(recolour).observe(document.body, { attributeFilter: ["data-jp-theme-light"] });
-  new IntersectionObserver(([{ isIntersecting }]) => (visible = isIntersecting)).observe(root);
+  new IntersectionObserver((entries) => (visible = entries.at(-1).isIntersecting)).observe(root);
 
   function recolour() {
     look.colours = coloursOf(root);

@@ -1,7 +1,7 @@
 // What happens now, and why, in one or two sentences. Nothing here knows of the page.
 //
-// A moment is {notes, place, settings}: the notes of the run so far, the place of the one that is looked at, and the
-// settings that hold there.
+// A moment is {notes, place, settings, since}: the notes of the run so far, the place of the one that is looked at, the
+// settings that hold there, and the step since which they do.
 
 // From here on a difference between two filters is seen.
 const VISIBLE = 0.1;
@@ -11,18 +11,20 @@ const AGREEMENT = 0.01;
 const HELD = 5e-4;
 // A loss that leaves little to learn.
 const LITTLE = 0.02;
+// Steps after which a change of settings shows in the gap.
+const SOON = 20;
 
-function describeMoment({ notes, place, settings }) {
+function describeMoment({ notes, place, settings, since = 0 }) {
   const now = notes[place];
   const start = notes[0];
   if (now.diverged) return sayDiverged(settings);
   if (now.step === 0) return sayStart(now, settings);
   if (now.gap === 0) return sayEqual(now, settings);
-  if (settings.frozen === "twin") return sayFrozen(notes, place);
+  if (settings.frozen === "twin") return sayFrozen(notes, place, since);
   if (start.gap === 0 && settings.dropout > 0) return sayBroken(now);
   if (!settings.tied_readout || !settings.tied_bias || !settings.tied_filter) return sayUntied(now, settings);
   if (now.gap < VISIBLE && !agrees(now)) return saySurprise(notes, place, settings);
-  return sayFate(notes, place, settings);
+  return sayFate(notes, place, settings, since);
 }
 
 function agrees({ gap, predicted }) {
@@ -57,11 +59,20 @@ function sayStart(now, settings) {
   return { kind: "start-near", text: `The twins are ${numberShown(now.gap, 2)} apart, ${seen}.`, why: press };
 }
 
+const stepsShown = (count) => `${countShown(count)} ${count === 1 ? "step" : "steps"}`;
+
 function sayEqual(now, settings) {
   const noisy = settings.label_noise > 0 || settings.batch > 0;
+  if (settings.dropout > 0) {
+    return {
+      kind: "equal-so-far",
+      text: `Exactly equal after ${stepsShown(now.step)}, so far.`,
+      why: "Dropout will part them as soon as it leaves out one and not the other.",
+    };
+  }
   return {
     kind: "equal",
-    text: `Exactly equal after ${countShown(now.step)} steps: they will stay so.`,
+    text: `Exactly equal after ${stepsShown(now.step)}: they will stay so.`,
     why: noisy
       ? "Both meet the same images and the same noise, so both get the same gradient."
       : "The loss cannot tell them apart, so both get the same gradient, to the last bit.",
@@ -80,8 +91,8 @@ function sayUntied(now, settings) {
   if (!settings.tied_readout && settings.tied_filter) {
     return {
       kind: "readouts",
-      text: `The readouts differ, so the filters feel different residuals: they are ${numberShown(now.gapFilter, 2)} apart.`,
-      why: "A filter's gradient comes back through its readout.",
+      text: `The readouts differ, so the filters get different gradients: they are ${numberShown(now.gapFilter, 2)} apart.`,
+      why: "The error is the same for both, but it comes back to each through its own readout.",
     };
   }
   if (!settings.tied_filter) {
@@ -98,15 +109,19 @@ function sayUntied(now, settings) {
   };
 }
 
-function sayFrozen(notes, place) {
+function sayFrozen(notes, place, since) {
   const now = notes[place];
-  const rate = recentGrowth(notes, place);
+  if (now.step - since < SOON) {
+    return { kind: "frozen-now", text: "Twin B is frozen from here on.", why: "Twin A learns on. Will it leave B?" };
+  }
+  const rate = recentGrowth(notes, place, since);
   const how = motion(rate, now.step);
-  const why = "B does not give way any more, so the error that A makes by leaving pulls A back.";
+  const off = agrees(now) || now.predicted === null ? "" : ` The prediction, to first order in the gap, is ${percentShown(Math.abs(now.predicted / now.gap - 1))} off.`;
+  const why = `B does not give way any more, so the error that A makes by leaving pulls A back.${off}`;
   if (how === "merging") {
     return {
       kind: "frozen-returns",
-      text: `Twin B is frozen, and twin A comes back to it: the gap shrinks by ${numberShown(-rate, 2)} a step.`,
+      text: `Twin B is frozen, and twin A comes back to it: the gap shrinks by ${shareShown(-rate)} a step.`,
       why,
     };
   }
@@ -129,43 +144,45 @@ function saySurprise(notes, place, settings) {
       ? `${numberShown(Math.max(times, 1 / times), 2)} times ${times > 1 ? "as large as" : "smaller than"} predicted`
       : `${percentShown(Math.abs(times - 1))} off the prediction`;
   const text = `The gap is ${numberShown(now.gap, 2)}, ${off}.`;
+  if (settings.dropout > 0) return { kind: "dropout", text, why: "Dropout leaves out one twin and not the other, again and again." };
   if (settings.activation === "relu") {
     return {
       kind: "kicks",
       text,
-      why: "A patch fell between the two ReLUs: a kick that does not depend on how close they are.",
+      why: "A patch fell between the two ReLUs: a kick whose size does not depend on how close they are.",
     };
   }
-  if (settings.dropout > 0) return { kind: "dropout", text, why: "Dropout leaves out one twin and not the other, again and again." };
   if (now.gap < 1e-13) return { kind: "rounding", text, why: "Rounding errors of the last digits are no smaller than the gap." };
   return { kind: "large", text, why: "The prediction is for small gaps, to first order; this one is no longer small enough." };
 }
 
-function sayFate(notes, place, settings) {
+function sayFate(notes, place, settings, since) {
   const now = notes[place];
   if (now.gap >= VISIBLE) {
     return {
       kind: "apart",
       text: `They have parted: ${numberShown(now.gap, 2)} is a difference you can see.`,
-      why: agrees(now) ? "The prediction still holds." : "From here on they are two filters, and the theory of small gaps ends.",
+      why: agrees(now) ? "The prediction still holds." : "They are two filters now, beyond the theory of small gaps.",
     };
   }
-  const rate = recentGrowth(notes, place);
+  const rate = recentGrowth(notes, place, since);
   const how = motion(rate, now.step);
   if (how === "growing") {
     return {
       kind: "growing",
-      text: `Growing at ${numberShown(rate, 2)} a step, as predicted.`,
+      text: `Growing by ${shareShown(rate)} a step, as predicted.`,
       why: settings.label_noise > 0 || settings.batch > 0
         ? "The noise is the same for both, but it multiplies what they differ by."
-        : "The error that they leave together drives them apart, along the lowest eigenvalue.",
+        : `The error that they leave together drives them apart${alongTheLowest(now, rate, settings) ? ", along the direction of the lowest eigenvalue" : ""}.`,
     };
   }
   if (how === "merging") {
     return {
       kind: "merging",
-      text: `Merging: the gap shrinks by ${numberShown(-rate, 2)} a step, as predicted.`,
-      why: "Where they differ now, the error that they leave pulls them together.",
+      text: `Merging: the gap shrinks by ${shareShown(-rate)} a step, as predicted.`,
+      why: -rate > (LENIENT * settings.learning_rate * settings.weight_decay) / (1 - settings.momentum)
+        ? "Where they differ now, the error that they leave pulls them together."
+        : "Weight decay shrinks their difference, as it shrinks every weight.",
     };
   }
   return {
@@ -177,9 +194,19 @@ function sayFate(notes, place, settings) {
   };
 }
 
-// The growth of the gap a step, over the last twentieth of the run.
-function recentGrowth(notes, place) {
-  return growthOf(notes, place, (note) => note.gap, Math.max(20, notes[place].step / 20));
+// How far a rate may be from another to have the same cause.
+const LENIENT = 1.2;
+
+// Whether the gap grows as fast as it does in the direction that grows fastest.
+function alongTheLowest({ eigenvalues }, rate, { learning_rate, momentum }) {
+  const fastest = (-learning_rate * eigenvalues[0]) / (1 - momentum);
+  return fastest < LENIENT * rate;
+}
+
+// The growth of the gap a step, over the last twentieth of the run, as far as the settings have been what they are.
+function recentGrowth(notes, place, since) {
+  const { step } = notes[place];
+  return growthOf(notes, place, (note) => note.gap, Math.min(Math.max(SOON, step / 20), Math.max(1, step - since)));
 }
 
 // Staying: if it went on like this for as long again, the gap would change by less than a tenth.
