@@ -209,7 +209,8 @@ def _units() -> str:
         )
         return (
             f'<tr><th scope="row">{label.lower()}</th>{cells}</tr>'
-            f'<tr class="tf-lab-scales"><th scope="row">colours</th><td colspan="2"><span data-show="{kind}-low"></span>'
+            '<tr class="tf-lab-scales"><th scope="row">colours</th>'
+            f'<td colspan="2"><span data-show="{kind}-low"></span>'
             f' <i class="tf-lab-ramp" aria-hidden="true"></i> <span data-show="{kind}-scale">–</span></td>'
             f'<td data-show="{kind}-difference-scale">–</td></tr>'
         )
@@ -281,7 +282,8 @@ def _more(settings: Mapping[str, Any]) -> str:
     )
     first, second = settings["digits"]
     digits = "".join(
-        f'<label class="tf-lab-knob"><span>{label}{ANEW}</span> <select data-digit="{place}" autocomplete="off" disabled>'
+        f'<label class="tf-lab-knob"><span>{label}{ANEW}</span> '
+        f'<select data-digit="{place}" autocomplete="off" disabled>'
         + "".join(f"<option{' selected' if digit == chosen else ''}>{digit}</option>" for digit in range(10))
         + "</select></label>"
         for place, (label, chosen) in enumerate((("tell digit", first), ("from digit", second)))
