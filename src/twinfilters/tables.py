@@ -7,7 +7,7 @@ of their points. Images, areas and lines that only guide the eye are left out.
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from math import isfinite
+from math import ceil, isfinite
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from numpy.typing import ArrayLike
 
-# Rows of a table; of a longer series, so many points are taken, evenly from the first to the last.
+# Rows of a table; of a longer series one point in so many is taken, and the last.
 MOST_ROWS = 12
 DIGITS = 3
 # A tick that says more than a number: a letter, but not that of mathematics.
@@ -62,7 +62,8 @@ def _tables(axes: Axes) -> Iterator[Table]:
     title = " ".join(axes.get_title(place) for place in ("left", "center", "right")).strip()
     for group in _with_the_same_x(_named(axes, title)):
         x, points = group[0].x, len(group[0].x)
-        shown = np.unique(np.linspace(0, points - 1, min(points, MOST_ROWS)).round().astype(int))
+        stride = max(1, ceil((points - 1) / (MOST_ROWS - 1)))
+        shown = sorted({*range(0, points, stride), points - 1})
         rows = tuple(
             (_place(axes.xaxis, x[n]), *(_value(axes.yaxis, one.y[n], one.errors[n]) for one in group))
             for n in shown
