@@ -26,6 +26,17 @@ def test_no_parameter_feels_a_force(outputs):
     assert 0.1 < loss < net.mean_loss(images, targets)
 
 
+@pytest.mark.parametrize("seed", [1, 4, 5, 11])
+def test_where_there_is_a_minimum_it_is_found_to_the_last_digits(seed):
+    rng = np.random.default_rng(seed)
+    digits = data.digits(3, 8)
+    chosen = rng.permutation(len(digits.images))[:60]
+    examples = digits.images[chosen], digits.targets[chosen]
+    shape = dict(filters=1, kernel=3, stride=2, activation="tanh", arithmetic="blas")
+    _, gradients = at_rest(FilterNet.random(rng, **shape), *examples).loss_and_gradients(*examples)
+    assert max(np.abs(gradient).max() for gradient in gradients.values()) < 1e-14
+
+
 def test_a_linear_network_finds_the_least_squares():
     """One linear filter and its readout can be any linear function of the mean patch."""
     net, images, targets = problem(activation="identity")

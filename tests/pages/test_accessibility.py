@@ -14,7 +14,8 @@ WIDTHS = [1280, 390]
 NO_GOAL = ["color-contrast-enhanced", "identical-links-same-purpose"]
 # What eyes see of a formula is thousands of parts, each of which axe would measure. Their colour is that of the words
 # around them, which is made sure of, and all else about them is hidden from assistive technology.
-LOOKED_AT = {"include": ["html"], "exclude": [".katex-html"]}
+# The page of claims has the source of each test: of the first it is looked at, and so are programs on all other pages.
+LOOKED_AT = {"include": ["html"], "exclude": [".katex-html", ".tf-claim ~ .tf-claim .highlight span"]}
 
 OTHERWISE_COLOURED = """[...document.querySelectorAll(".katex-html")].flatMap((formula) => {
   const { color } = getComputedStyle(formula.closest(".katex").parentElement);
