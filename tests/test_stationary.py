@@ -32,8 +32,8 @@ def test_where_there_is_a_minimum_it_is_found_to_the_last_digits(seed):
     digits = data.digits(3, 8)
     chosen = rng.permutation(len(digits.images))[:60]
     examples = digits.images[chosen], digits.targets[chosen]
-    shape = dict(filters=1, kernel=3, stride=2, activation="tanh", arithmetic="blas")
-    _, gradients = at_rest(FilterNet.random(rng, **shape), *examples).loss_and_gradients(*examples)
+    net = FilterNet.random(rng, filters=1, kernel=3, stride=2, activation="tanh", arithmetic="blas")
+    _, gradients = at_rest(net, *examples).loss_and_gradients(*examples)
     assert max(np.abs(gradient).max() for gradient in gradients.values()) < 1e-14
 
 

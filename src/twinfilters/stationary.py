@@ -1,7 +1,7 @@
 """A network brought to rest: all gradients of the loss vanish (chapters 8 and 9).
 
-Descent takes long to come near such a point. A quasi-Newton method takes some hundred steps, and the root of the gradient
-next to where it ends is found to the last digits: who measures gaps of 1e-6 needs a network that moves by less than that.
+Descent takes long to come near such a point. A quasi-Newton method takes some hundred steps, and from there the root of
+the gradient is found to the last digits: who measures gaps of 1e-6 needs a network that moves by less.
 """
 
 import numpy as np
@@ -10,7 +10,6 @@ from scipy.optimize import minimize, root
 
 from twinfilters.losses import checked_targets
 from twinfilters.network import FilterNet
-
 
 # How far from where the descent ends the root may lie, as a share of the parameters' length.
 NEAR = 1e-3
