@@ -53,6 +53,32 @@ def test_bars_have_the_names_below_them(axes):
     assert table.rows == (("tanh", "0.9"), ("ReLU", "−0.25"))
 
 
+def test_horizontal_bars_are_read_from_their_names(axes):
+    axes.barh(["merged", "wide"], [0.5, 2])
+    axes.set_xlabel("milliseconds")
+    (table,) = tables(axes.figure)
+    assert (table.columns, table.rows) == (("", "milliseconds"), (("merged", "0.5"), ("wide", "2")))
+
+
+def test_a_histogram_is_its_bars(axes):
+    axes.hist([1, 1, 2], bins=[0.5, 1.5, 2.5], label="A larger")
+    axes.hist([2], bins=[0.5, 1.5, 2.5], label="B larger")
+    (table,) = tables(axes.figure)
+    assert table.columns == ("x", "A larger", "B larger")
+    assert table.rows == (("1", "2", "0"), ("2", "1", "1"))
+
+
+def test_single_points_are_rows_of_one_table(axes):
+    axes.errorbar(0.25, 0.5, 0.125, fmt="o", label="tanh")
+    axes.plot(0.75, 1, "o", label="erf")
+    axes.plot([0, 1], [0, 2], label="line")
+    axes.set(xlabel="told", ylabel="seen")
+    dots, line = tables(axes.figure)
+    assert dots.columns == ("", "told", "seen")
+    assert dots.rows == (("tanh", "0.25", "0.5 ± 0.12"), ("erf", "0.75", "1"))
+    assert line.columns == ("told", "line")
+
+
 def test_names_that_are_set_on_ticks_count_and_numbers_that_are_typeset_do_not(axes):
     axes.plot([0, 1, 10, 100], [1, 2, 3, 4], label="a")
     axes.set_xscale("symlog")
@@ -90,6 +116,7 @@ def test_an_empty_figure_has_none(axes):
         (0, "0"),
         (-3, "−3"),
         (12345678, "1.23e7"),
+        (1780.3, "1780"),
         (0.000123456, "0.000123"),
         (-1.5e-17, "−1.5e−17"),
         (np.inf, "∞"),

@@ -45,12 +45,21 @@ class Table:
 
 @dataclass(frozen=True)
 class Series:
-    """Points that belong together; `errors` has NaN where a point has no error bar."""
+    """Points that belong together.
+
+    Attributes
+    ----------
+    name : as the label says it.
+    x, y : places along the axis that a reader goes along, and across.
+    errors : half the lengths of error bars; NaN where there is none.
+    lying : the reader goes along the vertical axis, as with horizontal bars.
+    """
 
     name: str
     x: np.ndarray
     y: np.ndarray
     errors: np.ndarray
+    lying: bool = False
 
 
 def tables(figure: Figure) -> list[Table]:
@@ -60,22 +69,34 @@ def tables(figure: Figure) -> list[Table]:
 
 def _tables(axes: Axes) -> Iterator[Table]:
     title = " ".join(axes.get_title(place) for place in ("left", "center", "right")).strip()
-    for group in _with_the_same_x(_named(axes, title)):
-        x, points = group[0].x, len(group[0].x)
-        stride = max(1, ceil((points - 1) / (MOST_ROWS - 1)))
-        shown = sorted({*range(0, points, stride), points - 1})
-        rows = tuple(
-            (_place(axes.xaxis, x[n]), *(_value(axes.yaxis, one.y[n], one.errors[n]) for one in group))
-            for n in shown
-        )
-        yield Table(title, (axes.get_xlabel() or "x", *(series.name for series in group)), rows, points)
+    series = _named(axes, title)
+    dots = [one for one in series if len(one.x) == 1]
+    if len(dots) > 1:
+        rows = tuple((one.name, _place(axes.xaxis, one.x[0]), _value(axes.yaxis, one, 0)) for one in dots)
+        yield Table(title, ("", axes.get_xlabel() or "x", axes.get_ylabel() or "y"), rows, len(rows))
+        series = [one for one in series if len(one.x) > 1]
+    for group in _with_the_same_x(series):
+        yield _table(axes, title, group)
+
+
+def _table(axes: Axes, title: str, group: list[Series]) -> Table:
+    first = group[0]
+    along, across = (axes.yaxis, axes.xaxis) if first.lying else (axes.xaxis, axes.yaxis)
+    points = len(first.x)
+    stride = max(1, ceil((points - 1) / (MOST_ROWS - 1)))
+    shown = sorted({*range(0, points, stride), points - 1})
+    rows = tuple((_place(along, first.x[n]), *(_value(across, one, n) for one in group)) for n in shown)
+    name = along.get_label_text() or ("" if first.lying else "x")
+    return Table(title, (name, *(one.name for one in group)), rows, points)
 
 
 def _named(axes: Axes, title: str) -> list[Series]:
     found = [series for series in _all_series(axes) if len(series.x)]
     named = [series for series in found if series.name and not series.name.startswith("_")]
-    alone = [replace(series, name=axes.get_ylabel() or title or "y") for series in found]
-    return alone if len(found) == 1 and not named else named
+    if named or len(found) != 1:
+        return named
+    axis = axes.xaxis if found[0].lying else axes.yaxis
+    return [replace(found[0], name=axis.get_label_text() or title or "y")]
 
 
 def _with_the_same_x(many: list[Series]) -> list[list[Series]]:
@@ -116,10 +137,12 @@ def _series(name: str, x: ArrayLike, y: ArrayLike, errors: np.ndarray | None = N
 
 
 def _bars(bars: BarContainer) -> Series:
+    # A histogram leaves its name to its first bar.
+    label = bars.get_label() if not bars.get_label().startswith("_") else bars.patches[0].get_label()
     boxes = [patch.get_bbox() for patch in bars.patches]
-    if bars.orientation == "horizontal":
-        return _series(bars.get_label(), bars.datavalues, [(box.y0 + box.y1) / 2 for box in boxes])
-    return _series(bars.get_label(), [(box.x0 + box.x1) / 2 for box in boxes], bars.datavalues)
+    lying = bars.orientation == "horizontal"
+    places = [(box.y0 + box.y1) / 2 if lying else (box.x0 + box.x1) / 2 for box in boxes]
+    return replace(_series(label, places, bars.datavalues), lying=lying)
 
 
 def _with_errors(container: ErrorbarContainer) -> Series:
@@ -133,8 +156,9 @@ def _with_errors(container: ErrorbarContainer) -> Series:
     return _series(container.get_label(), x, y, errors)
 
 
-def _value(axis: Axis, value: float, error: float) -> str:
-    return f"{_place(axis, value)} ± {written(error, digits=2)}" if isfinite(error) else _place(axis, value)
+def _value(axis: Axis, series: Series, n: int) -> str:
+    text, error = _place(axis, series.y[n]), series.errors[n]
+    return f"{text} ± {written(error, digits=2)}" if isfinite(error) else text
 
 
 def _place(axis: Axis, value: float) -> str:
@@ -148,14 +172,14 @@ def _place(axis: Axis, value: float) -> str:
 
 
 def written(value: float, digits: int = DIGITS) -> str:
-    """Write a number for a table: whole numbers in full, others with three digits.
+    """Write a number for a table: three digits, and all of those in front of the point.
 
     >>> [written(value) for value in (1200, 0.91777, -1.5e-7, float("nan"))]
     ['1200', '0.918', '−1.5e−7', '–']
     """
     if not isfinite(value):
         return "–" if value != value else str(value).replace("-", "−").replace("inf", "∞")
-    if value == round(value) and abs(value) < 10**7:
+    if abs(value) < 10**7 and (value == round(value) or abs(value) >= 10**digits):
         return str(round(value)).replace("-", "−")
     text = f"{value:.{digits}g}"
     mantissa, e, exponent = text.partition("e")

@@ -80,7 +80,10 @@ def _table(table: dict) -> str:
     caption = ", ".join(
         filter(None, (table["title"], f"{shown} of {points} points" if shown < points else ""))
     )
-    head = "".join(f'<th scope="col">{_words(column)}</th>' for column in table["columns"])
+    named = (
+        f'<th scope="col">{_words(column)}</th>' if column else "<td></td>" for column in table["columns"]
+    )
+    head = "".join(named)
     body = "".join(
         f'<tr><th scope="row">{_words(first)}</th>{"".join(f"<td>{_words(entry)}</td>" for entry in rest)}</tr>'
         for first, *rest in table["rows"]
