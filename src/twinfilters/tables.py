@@ -32,7 +32,7 @@ class Table:
     Attributes
     ----------
     title : of the axes, maybe empty.
-    columns : names; the first is that of the horizontal axis.
+    columns : names; the first is that of the axis that a reader goes along, and empty where names stand below it.
     rows : texts, one for each column.
     points : how many points there are, of which the rows are some.
     """
@@ -102,12 +102,16 @@ def _named(axes: Axes, title: str) -> list[Series]:
 def _with_the_same_x(many: list[Series]) -> list[list[Series]]:
     groups: list[list[Series]] = []
     for series in many:
-        same = next((group for group in groups if np.array_equal(group[0].x, series.x, equal_nan=True)), None)
+        same = next((group for group in groups if _share_x(group[0], series)), None)
         if same is None:
             groups.append([series])
         else:
             same.append(series)
     return groups
+
+
+def _share_x(one: Series, other: Series) -> bool:
+    return one.lying == other.lying and np.array_equal(one.x, other.x, equal_nan=True)
 
 
 def _all_series(axes: Axes) -> Iterator[Series]:
