@@ -74,7 +74,7 @@ def test_the_mathematics_needs_neither_torch_nor_matplotlib_nor_ipywidgets():
     code = """
 import importlib, pkgutil, sys, twinfilters
 heavy = {"torch", "matplotlib", "ipywidgets", "anywidget", "sphinx"}
-apart = {"torch_reference", "audit", "plotting", "figures", "widgets", "lab", "sphinx_extension"}
+apart = {"torch_reference", "audit", "plotting", "figures", "tables", "widgets", "lab", "sphinx_extension"}
 for module in pkgutil.iter_modules(twinfilters.__path__):
     if module.name not in apart:
         importlib.import_module(f"twinfilters.{module.name}")

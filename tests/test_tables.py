@@ -86,6 +86,17 @@ def test_names_that_are_set_on_ticks_count_and_numbers_that_are_typeset_do_not(a
     assert [place for place, _ in tables(axes.figure)[0].rows] == ["exactly 0", "1", "10", "100"]
 
 
+def test_panels_that_share_an_axis_have_their_tables():
+    figure, (left, right) = plt.subplots(1, 2, sharey=True)
+    right.plot([1, 2], [0.1, 0.2], label="a")
+    right.set(ylim=(0, 0.3), xscale="log")
+    right.set_xticks([1, 2], [1, 2])
+    right.minorticks_off()
+    left.set_ylabel("rate")
+    assert [table.rows for table in tables(figure)] == [(("1", "0.1"), ("2", "0.2"))]
+    plt.close(figure)
+
+
 def test_error_bars_stand_beside_their_values(axes):
     axes.errorbar([1, 2], [0.5, 0.75], yerr=[0.015, 0.03], xerr=0.1, capsize=3, label="accuracy")
     axes.errorbar([1, 2], [5, 6], yerr=[[0.5, 1], [1.5, 3]], label="uneven")

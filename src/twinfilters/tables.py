@@ -167,9 +167,8 @@ def _value(axis: Axis, series: Series, n: int) -> str:
 
 def _place(axis: Axis, value: float) -> str:
     """Write a place on an axis by the words that stand there, if any do, else as a number."""
-    words = zip(
-        axis.get_majorticklocs(), (label.get_text() for label in axis.get_majorticklabels()), strict=True
-    )
+    ticks = axis.get_majorticklocs()
+    words = zip(ticks, map(str, axis.get_major_formatter().format_ticks(ticks)), strict=True)
     return next((text for place, text in words if place == value and WORD.search(text)), None) or written(
         value
     )
