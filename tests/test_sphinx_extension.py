@@ -190,6 +190,20 @@ def test_lost_frames_execute_the_notebook_again(built, build):
     assert (built / f"_build/html/_static/twinfilters-explore/{key}.js").is_file()
 
 
+def test_a_figure_that_cannot_be_displayed_is_a_warning(tmp_path, build):
+    write_book(tmp_path)
+    notebook = nbformat.read(tmp_path / "page.ipynb", as_version=4)
+    failing = """class Broken:
+    def _repr_html_(self):
+        raise RuntimeError("cannot be shown")
+Broken()"""
+    notebook.cells.append(new_code_cell(failing, id="broken"))
+    nbformat.write(notebook, tmp_path / "page.ipynb")
+    status, said = build(tmp_path)
+    assert status != 0
+    assert "a cell's output is the traceback of an error" in said
+
+
 def test_missing_words_wrong_formulas_and_unknown_experiments_are_warnings_that_stay(tmp_path, build):
     write_book(tmp_path, alt="", text=TEXT + "\nWrong: $\\fraction{1}{2}$ and {experiment}`fusion`\n")
     for _ in range(2):

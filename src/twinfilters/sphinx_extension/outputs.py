@@ -116,6 +116,9 @@ def output_problems(output: nodes.container) -> Iterator[str]:
     """Say what is wrong with the outputs of a cell."""
     if any(not image.get("alt", "").strip() for image in output.findall(nodes.image)):
         yield "a figure has no alternative text: put mystnb.image.alt into the metadata of its cell"
+    # What fails while it is displayed does not stop a notebook.
+    if any("traceback" in block["classes"] for block in output.findall(nodes.literal_block)):
+        yield "a cell's output is the traceback of an error"
     for bundle in _containers(output, "mime_bundle"):
         kinds = {child["mime_type"] for child in bundle.children}
         if WIDGET_VIEW in kinds and "text/html" not in kinds:
