@@ -102,7 +102,7 @@ def test_the_start_is_described(settings, kind):
             "Weight decay shrinks their difference",
         ),
         ({"gap": 1, "learning_rate": 0.5}, 60, "apart", "you can see"),
-        ({"gap": 1e-6, "frozen": "twin"}, 5, "frozen-now", "Twin B is frozen from here on"),
+        ({"gap": 1e-6, "frozen": "twin"}, 5, "frozen-now", "Will it leave B?"),
         ({"gap": 1e-6, "frozen": "twin"}, 20, "frozen-leaves", "Twin B is frozen"),
     ],
 )

@@ -216,6 +216,40 @@ def test_the_ghost_says_what_was_different(url, opened):
     assert lab(page, "lab.ghost.notes.at(-1).step") == 20
 
 
+def test_a_plan_that_is_dropped_and_changes_on_the_way_are_told(url, opened):
+    page = opened(url)
+    lab(page, "lab.choose('frozen-twin')")
+    lab(page, "lab.pause()")
+    lab(page, "lab.advance(20 - lab.step)")
+    lab(page, "lab.change({ learning_rate: 0.2 })")
+    expect(shown(page, "story")).to_contain_text(
+        "learning rate 0.2 from step 20. What the experiment had planned"
+    )
+    lab(page, "lab.deeds.rewind()")
+    expect(shown(page, "key-ghost")).to_contain_text("learning rate 0.2 from step 20")
+    lab(page, "lab.choose('two-readouts')")
+    expect(page.locator("[data-entry=ghost]")).to_be_hidden()
+    expect(page.locator("[data-entry=predicted]")).to_be_hidden()
+
+
+def test_the_chosen_experiment_can_be_read_under_the_mouse(url, opened):
+    button = opened(url).locator("[data-preset=noise]")
+    button.click()
+    button.hover()
+    look = button.evaluate("one => [getComputedStyle(one).color, getComputedStyle(one).backgroundColor]")
+    assert look[0] != look[1]
+
+
+def test_what_stands_still_has_its_numbers_in_words(url, opened):
+    page = opened(url)
+    lab(page, "lab.advance(7)")
+    lab(page, "lab.draw()")
+    assert page.get_by_role("img", name=re.compile(r"^Filter of twin A, row by row: .*, ")).count() == 1
+    assert (
+        page.get_by_role("img", name=re.compile(r"At step 7: gap 10 to the minus 6, predicted")).count() == 1
+    )
+
+
 def test_what_may_change_on_the_way_does_not_start_anew(url, opened):
     page = opened(url)
     lab(page, "lab.advance(20)")

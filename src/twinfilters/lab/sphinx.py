@@ -7,7 +7,6 @@ fetch it when the page is there and the lab comes near.
 """
 
 import hashlib
-import json
 from pathlib import Path
 
 from docutils import nodes
@@ -17,10 +16,13 @@ from sphinx.errors import ExtensionError
 from sphinx.roles import XRefRole
 from sphinx.util.nodes import make_refnode
 
+from twinfilters.lab.markup import PRESETS
 from twinfilters.lab.scripts import HERE, front_end, style
 
 NAME = "twinfilters-lab"
 HOST = "page.js"
+# Title of each experiment, by its name.
+EXPERIMENTS = {preset["name"]: preset["title"] for preset in PRESETS}
 MODULE_LINE = "export default { render };\n"
 
 
@@ -93,18 +95,13 @@ class ExperimentRole(XRefRole):
 
     def process_link(self, env, refnode, has_explicit_title, title, target):
         """Give the text of the link and its target."""
-        return title if has_explicit_title else experiments().get(target, title), target
-
-
-def experiments() -> dict[str, str]:
-    """Title of each experiment of the lab, by its name."""
-    return {preset["name"]: preset["title"] for preset in json.loads(_read("presets.json"))}
+        return title if has_explicit_title else EXPERIMENTS.get(target, title), target
 
 
 def resolve_experiment(app: Sphinx, env, node: pending_xref, content: nodes.Node) -> nodes.Node | None:
     """Give the link to an experiment; None, and so a warning, where there is none of that name or no page for it."""
     page, name = env.config.twinfilters_lab_page, node["reftarget"]
-    if node["reftype"] != "experiment" or name not in experiments() or page not in env.found_docs:
+    if node["reftype"] != "experiment" or name not in EXPERIMENTS or page not in env.found_docs:
         return None
     # On paper nothing plays: there the link leads to the page.
     fragment = None if app.builder.name == "singlehtml" else f"preset={name}"

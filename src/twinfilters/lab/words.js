@@ -112,7 +112,7 @@ function sayUntied(now, settings) {
 function sayFrozen(notes, place, since) {
   const now = notes[place];
   if (now.step - since < SOON) {
-    return { kind: "frozen-now", text: "Twin B is frozen from here on.", why: "Twin A learns on. Will it leave B?" };
+    return { kind: "frozen-now", text: "Twin B is frozen.", why: "Twin A learns on. Will it leave B?" };
   }
   const rate = recentGrowth(notes, place, since);
   const how = motion(rate, now.step);
@@ -200,7 +200,7 @@ const LENIENT = 1.2;
 // Whether the gap grows as fast as it does in the direction that grows fastest.
 function alongTheLowest({ eigenvalues }, rate, { learning_rate, momentum }) {
   const fastest = (-learning_rate * eigenvalues[0]) / (1 - momentum);
-  return fastest < LENIENT * rate;
+  return fastest > 0 && fastest < LENIENT * rate;
 }
 
 // The growth of the gap a step, over the last twentieth of the run, as far as the settings have been what they are.
